@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer and make; everything else comes from the lock file into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+SERVE ?= 1
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+.venv/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Solvent needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.13 ..."; exit 2; }
+	@echo "Installing the locked packages into .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## the environment in .venv
+
+.PHONY: run
+run: .venv/installed ## the sample month on the embedded stack; SERVE=0 ends after the summary
+	@$(BIN)/solvent run $(if $(filter 0,$(SERVE)),--no-serve,--serve)
+
+.PHONY: test
+test: .venv/installed ## all tests
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+.PHONY: check
+check: .venv/installed ## ruff, mypy, import rules, template lint, generated documents
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/cfn-lint template.yaml infra/aws-only.yaml
+	@$(BIN)/python -m docs.generate --check
+
+.PHONY: format
+format: .venv/installed ## rewrite the sources in the agreed form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: .venv/installed ## resolve the lock files anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" --extra cli --extra dev pyproject.toml -o requirements-dev.lock
+
+# Called by `sam build --build-in-source` for each function: its runtime packages, and nothing else.
+build-%:
+	@mkdir -p "$(ARTIFACTS_DIR)/infra"
+	@cp -R billing events functions ledger payouts settlement "$(ARTIFACTS_DIR)/"
+	@cp -R infra/__init__.py infra/aws infra/stripe "$(ARTIFACTS_DIR)/infra/"
+	@find "$(ARTIFACTS_DIR)" \( -name __pycache__ -o -name '*.md' \) -prune -exec rm -rf {} +
+	@$(BIN)/uv pip install --quiet --target "$(ARTIFACTS_DIR)" --python-platform aarch64-manylinux_2_28 \
+		--python-version 3.13 --only-binary :all: --require-hashes -r requirements.lock
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,1 @@
+"""What a client owes: contracts, rate cards, charges, periods and invoices. Pure."""

@@ -1,0 +1,84 @@
+"""Periods: a client's billing months, in the contract's time zone, and the counters that price them."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import NewType
+from zoneinfo import ZoneInfo
+
+Period = NewType("Period", str)
+
+
+def period_of(instant: datetime, zone: ZoneInfo) -> Period:
+    """The month in which an instant falls in `zone`, such as 2026-10; a month includes its first instant."""
+    return Period(instant.astimezone(zone).strftime("%Y-%m"))
+
+
+def period_of_date(day: date) -> Period:
+    """The month of a day."""
+    return Period(day.strftime("%Y-%m"))
+
+
+def next_period(period: Period) -> Period:
+    """The month after: 2026-12 is followed by 2027-01."""
+    year, month = int(period[:4]), int(period[5:])
+    return Period(f"{year + month // 12:04d}-{month % 12 + 1:02d}")
+
+
+def period_start(period: Period, zone: ZoneInfo) -> datetime:
+    """The first instant of the month, in UTC."""
+    return datetime(int(period[:4]), int(period[5:]), 1, tzinfo=zone).astimezone(UTC)
+
+
+def period_end(period: Period, zone: ZoneInfo) -> datetime:
+    """The first instant after the month, in UTC."""
+    return period_start(next_period(period), zone)
+
+
+class PeriodStatus(StrEnum):
+    """A closed period is never recomputed."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class RateCounter:
+    """What one rate has seen in one period.
+
+    `issued` numbers ordinals from 1 without gaps and is never lowered; `net` counts the resolutions that still stand.
+    `accrued` and `discount` are minor units >= 0 posted for those that stand, before and of discounts. `billed` is what
+    the close charged for the rate before discounts; `credited` counts the resolutions credited since.
+    """
+
+    issued: int = 0
+    net: int = 0
+    accrued: int = 0
+    discount: int = 0
+    billed: int = 0
+    credited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodState:
+    """One client's period: its status, counters per rate, and what it owes to other periods.
+
+    `credits` (minor units >= 0) were given in this period for earlier ones. `carried` (minor units, negative in the
+    client's favour) is what the close left in `unbilled` for the next invoice.
+    """
+
+    client: str
+    period: Period
+    status: PeriodStatus = PeriodStatus.OPEN
+    rates: tuple[tuple[str, RateCounter], ...] = ()
+    credits: int = 0
+    carried: int = 0
+    revision: int = 0
+
+    def counter(self, rate_id: str) -> RateCounter:
+        """The counter of a rate; all zeros if the rate has seen nothing."""
+        return dict(self.rates).get(rate_id, RateCounter())
+
+    def with_counter(self, rate_id: str, counter: RateCounter) -> "PeriodState":
+        """A copy with one rate's counter put in place."""
+        return replace(self, rates=tuple(sorted({**dict(self.rates), rate_id: counter}.items())))

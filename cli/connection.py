@@ -1,0 +1,46 @@
+"""To which stack a command talks: the embedded one that runs, or one in AWS that is named."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.aws.registry import DynamoRegistry
+from infra.aws.secrets import stripe_keys
+from infra.aws.store import DynamoStore
+from infra.aws.tables import bind
+from infra.local.stack import running_stack
+from infra.stripe.gateway import StripeGateway
+
+RUN_FOLDER = Path("build/run")
+
+
+class CannotStart(Exception):
+    """A command that cannot do its work here; the message says what to do."""
+
+
+class NoStack(CannotStart):
+    """There is no stack to talk to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A stack's tables."""
+
+    stack: str
+    store: DynamoStore
+    registry: DynamoRegistry
+
+    def stripe(self) -> StripeGateway:
+        """The platform's account at Stripe that the stack uses."""
+        return StripeGateway(stripe_keys(self.stack).api_key, os.environ.get("SOLVENT_STRIPE_API_BASE") or None)
+
+
+def connect(stack: str | None) -> Connection:
+    """The stack of that name in AWS; without a name the embedded one. Raises NoStack if that does not run."""
+    if stack is None:
+        address = running_stack(RUN_FOLDER)
+        if address is None:
+            raise NoStack("no stack runs here: start one with `make run`, or name one in AWS with --stack")
+        address.enter()
+        stack = address.stack_name
+    return Connection(stack, DynamoStore(bind(stack)), DynamoRegistry())

@@ -1,0 +1,78 @@
+"""Import a helpdesk's history: rows become facts, facts are settled in order, what cannot be read is parked."""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from events.adapters.servicenow import ColumnsMissing, UnreadableRow, read_log
+from events.decode import Delivery
+from infra.aws.registry import DynamoRegistry
+from infra.aws.store import DynamoStore
+from settlement.parking import Parked, ParkReason
+from settlement.ports import Changes
+from settlement.settle import Settled, settle, settle_due, work_from
+
+BATCH = 500
+
+
+def import_log(
+    store: DynamoStore, registry: DynamoRegistry, file: Path, client: str, time_zone: str, console: Console
+) -> int:
+    """Settle every incident of a log, and every window that has ended by now; 0 if all cases settled.
+
+    Rows that cannot be read are parked by file and line. Importing the same file again changes nothing.
+    """
+    totals, unreadable = Settled(), 0
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress, _open(file) as lines:
+        task = progress.add_task(f"Importing {file.name}")
+        try:
+            read = read_log(lines, client=client, time_zone=ZoneInfo(time_zone))
+        except ColumnsMissing as missing:
+            console.print(f"[red]{file}: {missing}[/red]", soft_wrap=True)
+            return 2
+        for batch in _batches(read):
+            rows = [item for item in batch if isinstance(item, UnreadableRow)]
+            facts = [item for item in batch if isinstance(item, Delivery)]
+            unreadable += len(rows)
+            for row in rows:
+                store.commit(Changes(parked=(_parked(row, file, client),)))
+            totals.add(settle(store, registry, work_from(facts)))
+            progress.update(task, description=f"Importing {file.name}: {totals.facts:,} facts")
+    settled, _ = settle_due(store, registry, datetime.now(UTC), lambda: True)
+    totals.add(settled)
+    console.print(
+        f"{totals.facts} facts, {totals.duplicates} known before, {totals.entries} entries posted, "
+        f"{totals.parked} parked, {unreadable} rows not readable"
+    )
+    for (_, case), why in sorted(totals.failed.items()):
+        console.print(f"[red]{case}: {why}[/red]", soft_wrap=True)
+    return 1 if totals.failed else 0
+
+
+def _open(file: Path) -> IO[str]:
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8", newline="")
+    return file.open(encoding="utf-8", newline="")
+
+
+def _batches(items: Iterable[Delivery | UnreadableRow]) -> Iterator[list[Delivery | UnreadableRow]]:
+    batch: list[Delivery | UnreadableRow] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _parked(row: UnreadableRow, file: Path, client: str) -> Parked:
+    detail = f"{file.name}:{row.line}: {row.field}: {row.problem}"
+    parked_id = f"row:{client}/{file.name}:{row.line}"
+    return Parked(parked_id, client, ParkReason.UNREADABLE_ROW, detail, datetime.now(UTC), None)

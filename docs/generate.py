@@ -1,0 +1,432 @@
+"""Rewrites the generated blocks of the documents, so that none of them can say what the code does not.
+
+A block is what stands between `<!-- generated: NAME -->` and `<!-- end -->`. `python -m docs.generate` writes all of
+them but the recorded ones: `run` comes from a report (`--run build/run/report.json`), `test` from the output of
+`make test` (`--tests FILE`). With `--check` nothing is written, and every stale block is named.
+"""
+
+import argparse
+import ast
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.text import Text
+from typer.testing import CliRunner
+
+from billing.contracts import ContractHistory
+from billing.periods import PeriodState, period_of
+from cli.main import app
+from cli.report import Report, show
+from cli.terms_files import read_folder
+from events.decode import AUTHORITY, DATA_FIELDS, decode, envelop
+from events.facts import Instant, Party
+from infra.aws.tables import TABLES
+from infra.local.deployment import TEMPLATE, packaged_template
+from infra.local.packaging import PROJECT_ROOT
+from infra.local.sample_month import SAMPLE_WORLD
+from ledger.accounts import (
+    PLATFORM_KINDS,
+    Kind,
+    client_prepaid,
+    client_receivable,
+    client_unbilled,
+    expert_in_transit,
+    expert_payable,
+    kind_of,
+)
+from ledger.entries import Entry
+from ledger.money import format_minor_units
+from ledger.posting_rules import POSTING_RULES, Flow
+from payouts.plans import PlanHistory
+from settlement.assess import Due, timing
+from settlement.cases import CycleState, split_cycles
+from settlement.decide import Terms, decide_cycle
+
+WIDTH = 100
+DONE, STALE, WRONG = 0, 1, 2
+
+_BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_BEGINS, _ENDS = "<!-- generated:", "<!-- end -->"
+_INSTANT: TypeAdapter[Instant] = TypeAdapter(Instant)
+
+
+class BrokenDocument(ValueError):
+    """A document whose blocks cannot be generated: a name that is not known, or a marker without its other half."""
+
+
+# -- the blocks --------------------------------------------------------------------------------------------------------
+
+
+def run_block(report: Report) -> str:
+    """The block `run`: the summary that the run of `report` printed, without how long it took."""
+    output = StringIO()
+    show(report, Console(file=output, width=WIDTH, color_system=None, force_terminal=False))
+    return _fenced(output.getvalue())
+
+
+def recorded_tests(output: str) -> str:
+    """The block `test`: pytest's last line in the output of `make test`, without how long it took.
+
+    Raises BrokenDocument for an output in which a test failed, or that does not say how many passed.
+    """
+    results = [line for line in output.splitlines() if re.search(r"\d+ passed", line)]
+    if not results or re.search(r"\d+ (failed|error)", results[-1]):
+        raise BrokenDocument("the output of `make test` does not end with tests that all passed")
+    return _fenced(re.sub(r" in [\d.]+s.*", "", results[-1]).strip("= "))
+
+
+def _fenced(text: str, language: str = "text") -> str:
+    lines = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+    return f"```{language}\n{lines}\n```\n"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+_MEANINGS = {
+    "stripe/clearing": "Paid by clients, not yet in the available Stripe balance.",
+    "stripe/balance": "The platform's available Stripe balance.",
+    "bank/cash": "The platform's own bank.",
+    "revenue/resolutions": "Charges for resolutions, net of discounts.",
+    "revenue/minimum": "What the agreed minimum adds to a period.",
+    "revenue/credits": "Given back for resolutions of closed periods; reduces revenue.",
+    "cost/base": "Base pay of experts.",
+    "cost/bonus": "Bonuses of single resolutions.",
+    "cost/incentive": "Weekly incentives.",
+    "cost/fees": "Fees that Stripe keeps.",
+    "cost/bad_debt": "Invoices given up.",
+    "rounding": "Differences of rounding.",
+    "tax/payable": "Sales tax charged to clients.",
+    "tax/withheld": "Tax withheld from experts.",
+}
+
+
+def accounts_block() -> str:
+    """The chart of accounts; fails for a platform account that nobody has explained yet."""
+    owned = (client_unbilled, client_receivable, client_prepaid, expert_payable, expert_in_transit)
+    rows = [_account_row(account("<id>"), account("x"), inspect.getdoc(account) or "") for account in owned]
+    rows += [_account_row(account, account, _MEANINGS[account]) for account in PLATFORM_KINDS]
+    return _table(("account", "kind", "grows by", "meaning"), rows)
+
+
+def _account_row(shown: str, account: Any, meaning: str) -> tuple[str, ...]:  # noqa: ANN401  # a code of the chart
+    kind: Kind = kind_of(account)
+    return f"`{shown}`", kind.value, "debit" if kind.grows_by_debit else "credit", meaning
+
+
+def posting_rules_block() -> str:
+    """Every reason with its flows, and the modules that post it; none for a rule that waits for its use case."""
+    posted = _posted_by()
+    rows = [
+        (
+            "" if place else f"`{reason}`",
+            *_sides(flow),
+            "" if place else ", ".join(posted.get(reason.name, ["nothing yet"])),
+        )
+        for reason, flows in POSTING_RULES.items()
+        for place, flow in enumerate(flows)
+    ]
+    return _table(("reason", "debits", "credits", "posted by"), rows)
+
+
+def _sides(flow: Flow) -> tuple[str, str]:
+    if not flow.credit:
+        return "any account", "any account"
+    mark = " (or the other way round)" if flow.either_sign else ""
+    return _code(sorted(flow.debit)), _code(sorted(flow.credit)) + mark
+
+
+def _posted_by() -> dict[str, list[str]]:
+    """The modules of settlement/ that name each reason."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((PROJECT_ROOT / "settlement").glob("*.py")):
+        for name in sorted(set(re.findall(r"\bReason\.([A-Z_]+)", path.read_text()))):
+            found.setdefault(name, []).append(f"`{path.stem}`")
+    return found
+
+
+def facts_block() -> str:
+    """Who may say which fact, and which fields of its `data` pass a door."""
+    rows = [
+        (
+            f"`{kind}`",
+            *("yes" if kind in AUTHORITY[party] else "" for party in Party),
+            _code(sorted(fields)) or "none",
+        )
+        for kind, fields in DATA_FIELDS.items()
+    ]
+    return _table(("type", *(party.value for party in Party), "fields of `data` that pass"), rows)
+
+
+def help_block() -> str:
+    """What `solvent --help` prints in a terminal of 100 columns."""
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": str(WIDTH)}, catch_exceptions=False)
+    return _fenced(Text.from_ansi(result.output).plain)
+
+
+def make_help_block() -> str:
+    """What `make help` prints, whatever make this one runs under."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = [shutil.which("make") or "make", "--no-print-directory", "help"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  # our own Makefile
+    return _fenced(done.stdout)
+
+
+_PACKAGES = ("ledger", "events", "billing", "payouts", "settlement", "infra", "functions", "cli", "docs")
+
+
+def folders_block() -> str:
+    """Every package with the first sentence of its docstring, from the bottom layer up."""
+    rows = []
+    for package in _PACKAGES:
+        for init in sorted((PROJECT_ROOT / package).rglob("__init__.py")):
+            folder = init.parent.relative_to(PROJECT_ROOT).as_posix()
+            has_page = (init.parent / "README.md").exists()
+            named = f"[`{folder}/`]({folder}/README.md)" if has_page else f"`{folder}/`"
+            rows.append((named, (ast.get_docstring(ast.parse(init.read_text())) or "").partition("\n")[0]))
+    return _table(("folder", "what is in it"), rows)
+
+
+# -- blocks from template.yaml -----------------------------------------------------------------------------------------
+
+_Resource = dict[str, Any]
+_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "sqs:SendMessage"}
+
+
+@cache
+def _resources() -> dict[str, _Resource]:
+    resources: dict[str, _Resource] = packaged_template(TEMPLATE, "")["Resources"]
+    return resources
+
+
+def _of_type(kind: str) -> dict[str, _Resource]:
+    found = _resources().items()
+    return {name: resource["Properties"] for name, resource in found if resource["Type"] == f"AWS::{kind}"}
+
+
+def functions_block() -> str:
+    """Every function of the template: what starts it, what it is for, what its role lets it write."""
+    rows = [
+        (
+            f"`{str(function['Handler']).split('.')[1]}`",
+            ", ".join(_triggers(name, function)),
+            function["Description"],
+            ", ".join(_writes(function)) or "nothing",
+            "yes" if "SOLVENT_STRIPE_API_BASE" in function["Environment"]["Variables"] else "",
+        )
+        for name, function in _of_type("Serverless::Function").items()
+    ]
+    return _table(("function", "trigger", "what it does", "may write", "calls Stripe"), rows)
+
+
+def _triggers(name: str, function: _Resource) -> Iterator[str]:
+    for event in function.get("Events", {}).values():
+        yield f"`{event['Properties']['Schedule']}`"
+    for mapping in _of_type("Lambda::EventSourceMapping").values():
+        if mapping["FunctionName"] == {"Ref": name}:
+            source = mapping["EventSourceArn"]["Fn::GetAtt"][0]
+            kind = "queue" if source in _of_type("SQS::Queue") else "changes and removals in the stream of"
+            yield f"{kind} `{_short_name(source)}`"
+    for integration, properties in _of_type("ApiGatewayV2::Integration").items():
+        if properties["IntegrationUri"] == {"Fn::GetAtt": [name, "Arn"]}:
+            for route in _of_type("ApiGatewayV2::Route").values():
+                if integration in route["Target"]["Fn::Sub"]:
+                    yield f"`{route['RouteKey']}`"
+
+
+def _writes(function: _Resource) -> Iterator[str]:
+    for statement in (it for policy in function["Policies"] for it in policy["Statement"]):
+        actions = _WRITES & set(statement["Action"])
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for resource in resources if actions else ():
+            if "Fn::GetAtt" in resource:
+                yield _writing(resource["Fn::GetAtt"][0], actions)
+
+
+def _writing(resource: str, actions: set[str]) -> str:
+    if resource in _of_type("SQS::Queue"):
+        return f"queue `{_short_name(resource)}`"
+    if "dynamodb:DeleteItem" in actions:
+        return f"`{_short_name(resource)}` (puts, deletes)"
+    return f"`{_short_name(resource)}`" + ("" if "dynamodb:UpdateItem" in actions else " (puts only)")
+
+
+def _short_name(resource: str) -> str:
+    properties = _resources()[resource]["Properties"]
+    name: str = (properties.get("TableName") or properties["QueueName"])["Fn::Sub"]
+    return name.removeprefix("${AWS::StackName}-")
+
+
+def tables_block() -> str:
+    """Every DynamoDB table: keys, indexes, and what an item stands for."""
+    meaning = {getattr(it.Meta, "suffix", it.Meta.table_name): inspect.getdoc(it) or "" for it in TABLES}
+    rows = []
+    for resource, table in _of_type("DynamoDB::Table").items():
+        indexes = [f"`{it['IndexName']}`: {_keys(it['KeySchema'])}" for it in table.get("GlobalSecondaryIndexes", [])]
+        name = _short_name(resource)
+        rows.append((f"`{name}`", _keys(table["KeySchema"]), "<br>".join(indexes), meaning[name]))
+    return _table(("table", "key", "index", "an item"), rows)
+
+
+def _keys(schema: Iterable[Mapping[str, str]]) -> str:
+    return " + ".join(f"`{key['AttributeName']}`" for key in schema)
+
+
+# -- one resolution, decided by the engine itself ----------------------------------------------------------------------
+
+_SIDES = ("client", "revenue", "cost", "expert")
+_SOLVED, _RATED = "2026-10-05T14:30:00Z", "2026-10-05T14:41:00Z"
+_EXAMPLE_FACTS: tuple[dict[str, object], ...] = (
+    {
+        "type": "resolution.completed",
+        "time": _SOLVED,
+        "data": {"resolver": "expert", "expert": "noah", "channel": "chat"},
+    },
+    {"type": "resolution.rated", "time": _RATED, "data": {"score": 5, "scale_min": 1, "scale_max": 5}},
+)
+
+
+def example_block() -> str:
+    """The entry of one resolution under the sample world's terms, and the evidence that it carries."""
+    entry = _example_entry()
+    rows = []
+    for posting in sorted(entry.postings, key=lambda it: _SIDES.index(it.account.partition("/")[0])):
+        minor, code = posting.amount.minor_units, posting.amount.currency
+        amount = format_minor_units(abs(minor), code)
+        rows.append((f"`{posting.account}`", amount if minor > 0 else "", amount if minor < 0 else ""))
+    said = [f'  "{name}": {json.dumps(value)}' for name, value in json.loads(entry.evidence).items()]
+    proof = _fenced("{\n" + ",\n".join(said) + "\n}", "json")
+    identity = f"`{entry.id}`, reason `{entry.reason}`, effective on {entry.effective_on}:\n\n"
+    return identity + _table(("account (USD)", "debit", "credit"), rows) + "\nIts evidence:\n\n" + proof
+
+
+def _example_entry() -> Entry:
+    terms = read_folder(SAMPLE_WORLD).terms
+    contract = next(it for it in terms.contracts if it.client == "acme")
+    plans = {plan.id: PlanHistory(plan.id, (plan,)) for plan in terms.plans}
+    known = Terms("acme", ContractHistory("acme", (contract,)), {it.id: it for it in terms.experts}, plans)
+    as_of = _INSTANT.validate_python(_RATED)
+    facts = [
+        decode(envelop("acme", Party.CLIENT, as_of, {"id": str(n), "source": "helpdesk", "subject": "C1"} | fact)).fact
+        for n, fact in enumerate(_EXAMPLE_FACTS, 1)
+    ]
+    (cycle,) = split_cycles(facts, lambda _: timedelta(hours=contract.reopen_window_hours))
+    due = timing(cycle, lambda _: contract, as_of)
+    period = period_of(as_of, ZoneInfo(contract.time_zone))
+    decision = decide_cycle("C1", CycleState(1), due, known, {period: PeriodState("acme", period)}, as_of)
+    if not isinstance(due, Due) or decision.entry is None:
+        raise BrokenDocument("the example resolution is not charged under the sample world's terms any more")
+    return decision.entry
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "accounts": accounts_block,
+    "example": example_block,
+    "facts": facts_block,
+    "folders": folders_block,
+    "functions": functions_block,
+    "help": help_block,
+    "make-help": make_help_block,
+    "posting-rules": posting_rules_block,
+    "tables": tables_block,
+}
+RECORDED = frozenset({"run", "test"})
+
+
+def documents(root: Path) -> list[Path]:
+    """The pages that may hold blocks: those of the root, of each package, and all of docs/."""
+    return sorted({*root.glob("*.md"), *root.glob("*/README.md"), *(root / "docs").rglob("*.md")})
+
+
+def rewritten(text: str, recorded: Mapping[str, str]) -> tuple[str, list[str]]:
+    """A document with its blocks as they should be, and the names of those that were not.
+
+    Recorded blocks that `recorded` does not hold stay as they are. Raises BrokenDocument.
+    """
+    stale: list[str] = []
+
+    def replaced(match: re.Match[str]) -> str:
+        begin, name, body, end = match.groups()
+        wanted = _wanted(name, body, recorded)
+        stale.extend([name] if wanted != body else [])
+        return f"{begin}{wanted}{end}"
+
+    blocks = len(_BLOCK.findall(text))
+    if text.count(_BEGINS) != blocks or text.count(_ENDS) != blocks:
+        raise BrokenDocument(f"not every `{_BEGINS} NAME -->` has its `{_ENDS}`")
+    return _BLOCK.sub(replaced, text), stale
+
+
+def _wanted(name: str, body: str, recorded: Mapping[str, str]) -> str:
+    if name in RECORDED:
+        return recorded.get(name, body)
+    if name not in BLOCKS:
+        raise BrokenDocument(f"there is no block `{name}`; there are {', '.join(sorted({*BLOCKS, *RECORDED}))}")
+    return _generated(name)
+
+
+@cache
+def _generated(name: str) -> str:
+    return BLOCKS[name]()
+
+
+def generate(root: Path, recorded: Mapping[str, str], *, check: bool) -> list[str]:
+    """Bring the documents under `root` up to date, or only `check` them; the blocks that were stale, by file."""
+    found = []
+    for path in documents(root):
+        try:
+            text, stale = rewritten(path.read_text(), recorded)
+        except BrokenDocument as broken:
+            raise BrokenDocument(f"{path.relative_to(root)}: {broken}") from None
+        found += [f"{path.relative_to(root)}: {name}" for name in stale]
+        if stale and not check:
+            path.write_text(text)
+    return found
+
+
+def main(arguments: Sequence[str], root: Path = PROJECT_ROOT) -> int:
+    """Do what the command line says: 0 done, 1 if `--check` finds something stale, 2 for a broken document or input."""
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Rewrites the generated blocks.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
+    parser.add_argument("--run", type=Path, metavar="REPORT", help="the report.json for the block `run`")
+    parser.add_argument("--tests", type=Path, metavar="OUTPUT", help="the output of `make test` for the block `test`")
+    options = parser.parse_args(arguments)
+    recorded = {}
+    try:
+        if options.run:
+            recorded["run"] = run_block(TypeAdapter(Report).validate_json(options.run.read_bytes()))
+        if options.tests:
+            recorded["test"] = recorded_tests(options.tests.read_text())
+        stale = generate(root, recorded, check=options.check)
+    except (BrokenDocument, OSError, ValidationError) as broken:
+        sys.stderr.write(f"{broken}\n")
+        return WRONG
+    said = "is stale; run `python -m docs.generate`" if options.check else "was rewritten"
+    sys.stdout.writelines(f"{name} {said}\n" for name in stale)
+    return STALE if stale and options.check else DONE
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

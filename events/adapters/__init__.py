@@ -1,0 +1,1 @@
+"""Adapters from ticketing systems to facts."""

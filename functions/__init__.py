@@ -1,0 +1,1 @@
+"""One Lambda handler per trigger; wiring is the composition root."""

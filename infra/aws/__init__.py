@@ -1,0 +1,1 @@
+"""DynamoDB, queues and objects."""

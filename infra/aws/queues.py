@@ -1,0 +1,37 @@
+"""Queues by name: the messages are JSON."""
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import boto3
+
+_BATCH = 10
+
+
+class Queue:
+    """One SQS queue."""
+
+    def __init__(self, name: str) -> None:
+        self._client = boto3.client("sqs")
+        self._url = self._client.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def send(self, messages: Iterable[Mapping[str, object]]) -> None:
+        """Send all messages; raises NotSent if the queue did not take some."""
+        bodies = [json.dumps(message, sort_keys=True) for message in messages]
+        for start in range(0, len(bodies), _BATCH):
+            part = bodies[start : start + _BATCH]
+            entries = [{"Id": str(place), "MessageBody": body} for place, body in enumerate(part)]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
+            if answer.get("Failed"):
+                raise NotSent(f"{len(answer['Failed'])} of {len(part)} messages were not taken; send them again")
+
+
+class NotSent(RuntimeError):
+    """The queue did not take a message; sending all again is safe, for receivers know repetitions."""
+
+
+@lru_cache(maxsize=8)
+def queue(name: str) -> Queue:
+    """The queue of a name, looked up once per process."""
+    return Queue(name)

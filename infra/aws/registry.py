@@ -1,0 +1,167 @@
+"""The registry over DynamoDB: one item for each client, contract, pay plan and expert, its document as JSON."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, assert_never
+
+from pydantic import TypeAdapter
+from pynamodb.exceptions import DoesNotExist, PutError
+
+from billing.contracts import Contract, ContractHistory
+from infra.aws.tables import RegistryItem
+from payouts.plans import PayPlan, PlanHistory
+from settlement.ports import Contention
+from settlement.registry import Client, Expert
+
+if TYPE_CHECKING:  # functions read the registry, and start sooner without what only the command needs
+    from settlement.apply import Change, CurrentTerms, Stored
+
+# The stored codes of settlement.apply.Kind.
+_CLIENT, _CONTRACT, _PAY_PLAN, _EXPERT = "client", "contract", "pay_plan", "expert"
+_CONTRACTS: TypeAdapter[tuple[Contract, ...]] = TypeAdapter(tuple[Contract, ...])
+_PLANS: TypeAdapter[tuple[PayPlan, ...]] = TypeAdapter(tuple[PayPlan, ...])
+# What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
+_CONTENDED = {
+    "ConditionalCheckFailedException",
+    "TransactionConflictException",
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+}
+# Parsing is what a read costs most. Keyed by the exact text, so that what is cached can never be out of date.
+_PARSED = 4096
+
+
+class DynamoRegistry:
+    """All reads are consistent. `infra.aws.tables.bind` says in which stack."""
+
+    def parties(
+        self, clients: Collection[str], experts: Collection[str]
+    ) -> tuple[Mapping[str, ContractHistory], Mapping[str, Expert]]:
+        """The contract histories and experts of those that exist, in one read."""
+        keys = [(_CONTRACT, client) for client in clients] + [(_EXPERT, expert) for expert in experts]
+        items = list(RegistryItem.batch_get(keys, consistent_read=True))
+        contracts = {item.id: _contracts(item.document) for item in items if item.kind == _CONTRACT}
+        return contracts, {item.id: _expert(item.document) for item in items if item.kind == _EXPERT}
+
+    def contracts(self, clients: Collection[str]) -> Mapping[str, ContractHistory]:
+        """The contract histories of those clients that have one."""
+        return {item.id: _contracts(item.document) for item in _items(_CONTRACT, clients)}
+
+    def clients(self, ids: Collection[str] | None = None) -> Mapping[str, Client]:
+        """Those of the clients that exist; all of them for None."""
+        return {item.id: _client(item.document) for item in _items(_CLIENT, ids)}
+
+    def experts(self, ids: Collection[str] | None = None) -> Mapping[str, Expert]:
+        """Those of the experts that exist; all of them for None."""
+        return {item.id: _expert(item.document) for item in _items(_EXPERT, ids)}
+
+    def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
+        """Those of the pay plans that exist."""
+        return {item.id: _plans(item.document) for item in _items(_PAY_PLAN, ids)}
+
+    def current_terms(self) -> "CurrentTerms":
+        """Everything that is registered, with the revision of each item."""
+        from settlement.apply import CurrentTerms, Kind  # noqa: PLC0415  # see above
+
+        items = {kind: list(_items(kind, None)) for kind in Kind}
+        return CurrentTerms(
+            clients={item.id: _client(item.document) for item in items[Kind.CLIENT]},
+            contracts={item.id: _contracts(item.document) for item in items[Kind.CONTRACT]},
+            plans={item.id: _plans(item.document) for item in items[Kind.PAY_PLAN]},
+            experts={item.id: _expert(item.document) for item in items[Kind.EXPERT]},
+            revisions={(kind, item.id): int(item.revision) for kind in Kind for item in items[kind]},
+        )
+
+    def write(self, changes: "Sequence[Change]") -> None:
+        """Write the changes in their order, each over the revision before its own.
+
+        Raises Contention at the first whose item somebody else changed; those before it are written. Deciding and
+        writing again completes them.
+        """
+        for change in changes:
+            _put(change.kind.value, change.id, _dump(change.document), change.revision)
+
+    def set_stripe_customer(self, client: str, customer: str) -> None:
+        """Keep the id of a client's customer. Raises Contention if the client changed or has another customer."""
+        item = _registered(_CLIENT, client)
+        _keep_stripe_id(item, _client(item.document), ("stripe_customer", customer))
+
+    def set_stripe_account(self, expert: str, account: str) -> None:
+        """Keep the id of an expert's account. Raises Contention if the expert changed or has another account."""
+        item = _registered(_EXPERT, expert)
+        _keep_stripe_id(item, _expert(item.document), ("stripe_account", account))
+
+
+def _items(kind: str, ids: Collection[str] | None) -> Iterator[RegistryItem]:
+    if ids is None:
+        yield from RegistryItem.query(kind, consistent_read=True)
+    else:
+        yield from RegistryItem.batch_get([(kind, item_id) for item_id in ids], consistent_read=True)
+
+
+def _registered(kind: str, item_id: str) -> RegistryItem:
+    try:
+        return RegistryItem.get(kind, item_id, consistent_read=True)
+    except DoesNotExist:
+        raise KeyError(f"there is no {kind} {item_id} in the registry") from None
+
+
+def _keep_stripe_id(item: RegistryItem, document: Client | Expert, named_id: tuple[str, str]) -> None:
+    name, stripe_id = named_id
+    known = getattr(document, name)
+    if known == stripe_id:
+        return
+    if known is not None:
+        raise Contention(f"{item.kind} {item.id} has the {name} {known}; read it again and use that one")
+    _put(item.kind, item.id, _dump(document.model_copy(update={name: stripe_id})), int(item.revision) + 1)
+
+
+def _put(kind: str, item_id: str, document: str, revision: int) -> None:
+    stored = RegistryItem.revision
+    condition = stored == revision - 1 if revision > 1 else stored.does_not_exist()
+    try:
+        RegistryItem(kind=kind, id=item_id, document=document, revision=revision).save(condition=condition)
+    except PutError as refused:
+        if refused.cause_response_code in _CONTENDED:
+            raise Contention(
+                f"{kind} {item_id} was changed by somebody else: {refused.cause_response_code}"
+            ) from refused
+        raise
+
+
+# -- documents: defaults are written out, so that a later default does not change what was agreed ----------------------
+
+
+def _dump(document: "Stored") -> str:
+    match document:
+        case Client() | Expert():
+            return document.model_dump_json(exclude_none=True)
+        case ContractHistory():
+            return _CONTRACTS.dump_json(document.versions, exclude_none=True).decode()
+        case PlanHistory():
+            return _PLANS.dump_json(document.versions, exclude_none=True).decode()
+        case _:
+            assert_never(document)
+
+
+@lru_cache(maxsize=_PARSED)
+def _client(document: str) -> Client:
+    return Client.model_validate_json(document)
+
+
+@lru_cache(maxsize=_PARSED)
+def _expert(document: str) -> Expert:
+    return Expert.model_validate_json(document)
+
+
+@lru_cache(maxsize=_PARSED)
+def _contracts(document: str) -> ContractHistory:
+    versions = _CONTRACTS.validate_json(document)
+    return ContractHistory(versions[0].client, versions)
+
+
+@lru_cache(maxsize=_PARSED)
+def _plans(document: str) -> PlanHistory:
+    versions = _PLANS.validate_json(document)
+    return PlanHistory(versions[0].id, versions)

@@ -1,0 +1,1 @@
+"""The embedded stack: AWS emulator, Stripe sandbox and sample world."""

@@ -1,0 +1,154 @@
+"""Connected accounts (v2): experts who receive transfers, their capability, and their onboarding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.local.stripe_sandbox import balances
+from infra.local.stripe_sandbox.errors import ApiError, ResourceMissing
+from infra.local.stripe_sandbox.store import changed_metadata, rendered
+from infra.local.stripe_sandbox.world import Call, World, rfc3339
+
+if TYPE_CHECKING:
+    from infra.local.stripe_sandbox.parameters import JsonObject
+
+CAPABILITY_EVENT = "v2.core.account[configuration.recipient].capability_status_updated"
+INCLUDABLE = ("configuration", "defaults", "future_requirements", "identity", "requirements")
+LINK_LIFE_SECONDS = 600
+_STATUS_DETAILS = {
+    "active": [],
+    "pending": [{"code": "determining_status", "resolution": "no_resolution"}],
+    "restricted": [{"code": "requirements_past_due", "resolution": "provide_info"}],
+}
+
+
+def create_account(world: World, call: Call) -> JsonObject:
+    """A new account; a requested transfers capability begins with the sandbox's `new_accounts` status."""
+    params = call.params
+    configuration = params.get("configuration", {})
+    if set(configuration) - {"recipient"}:
+        raise ApiError("This sandbox models the recipient configuration only.", code="sandbox_not_modelled")
+    account: JsonObject = {
+        "id": world.store.new_id("acct"),
+        "object": "v2.core.account",
+        "applied_configurations": list(configuration),
+        "closed": False,
+        "configuration": {"customer": None, "merchant": None, "recipient": None},
+        "contact_email": params.get("contact_email"),
+        "contact_phone": params.get("contact_phone"),
+        "created": rfc3339(world.now),
+        "dashboard": params.get("dashboard"),
+        "defaults": params.get("defaults"),
+        "display_name": params.get("display_name"),
+        "future_requirements": None,
+        "identity": params.get("identity"),
+        "livemode": False,
+        "metadata": changed_metadata({}, params.get("metadata")),
+        "requirements": None,
+        "_payouts_enabled": True,
+        "_payout_run_planned": False,
+        "_not_paid_out": [],
+        "_next_payout_fails_after_days": None,
+    }
+    if "recipient" in configuration:
+        account["configuration"]["recipient"] = _recipient(world, configuration["recipient"])
+    world.store.add(account)
+    return _shown(account, params.get("include", []))
+
+
+def _recipient(world: World, wanted: JsonObject) -> JsonObject:
+    balance_wishes = wanted.get("capabilities", {}).get("stripe_balance", {})
+    transfers: JsonObject | None = None
+    if balance_wishes.get("stripe_transfers", {}).get("requested"):
+        transfers = _capability(world.settings.new_accounts)
+    return {"applied": True, "capabilities": {"stripe_balance": {"stripe_transfers": transfers}}}
+
+
+def _capability(status: str) -> JsonObject:
+    return {"status": status, "status_details": list(_STATUS_DETAILS[status])}
+
+
+def retrieve_account(world: World, call: Call) -> JsonObject:
+    """The account; the parts that v2 hides by default are null unless `include` names them."""
+    account = world.store.get(call.path["id"], "v2.core.account")
+    return _shown(account, call.params.get("include", []))
+
+
+def update_account(world: World, call: Call) -> JsonObject:
+    """The account with changed metadata, name, contact or identity."""
+    account = world.store.get(call.path["id"], "v2.core.account")
+    for name in ("contact_email", "contact_phone", "dashboard", "defaults", "display_name", "identity"):
+        account[name] = call.params.get(name, account[name])
+    account["metadata"] = changed_metadata(account["metadata"], call.params.get("metadata"))
+    return _shown(account, call.params.get("include", []))
+
+
+def _shown(account: JsonObject, include: list[str]) -> JsonObject:
+    shown = rendered(account)
+    included = {path.split(".")[0] for path in include}
+    for name in INCLUDABLE:
+        if name not in included:
+            shown[name] = None
+    return shown
+
+
+def create_account_link(world: World, call: Call) -> JsonObject:
+    """A link that, when opened, completes the onboarding: the transfers capability becomes active."""
+    account_id = call.params["account"]
+    if world.store.find(account_id) is None:
+        raise ResourceMissing("account", account_id, param="account")
+    return {
+        "object": "v2.core.account_link",
+        "account": account_id,
+        "created": rfc3339(world.now),
+        "expires_at": rfc3339(world.now + LINK_LIFE_SECONDS),
+        "livemode": False,
+        "url": f"{world.base_url}/_sandbox/onboarding/{account_id}",
+        "use_case": call.params["use_case"],
+    }
+
+
+def transfers_status(account: JsonObject) -> str | None:
+    """The status of the account's transfers capability, None if it was never requested."""
+    recipient = account["configuration"]["recipient"]
+    capability = recipient and recipient["capabilities"]["stripe_balance"]["stripe_transfers"]
+    return str(capability["status"]) if capability else None
+
+
+def set_transfers_status(world: World, account_id: str, status: str) -> JsonObject:
+    """Change the capability (active, pending or restricted), and tell it by a snapshot and a thin event."""
+    account = world.store.get(account_id, "v2.core.account", param="account")
+    if status not in _STATUS_DETAILS:
+        raise ApiError(f"Invalid status: must be one of {', '.join(_STATUS_DETAILS)}", param="status")
+    if transfers_status(account) is None:
+        raise ApiError(f"{account_id} never requested the transfers capability", param="account")
+    account["configuration"]["recipient"]["capabilities"]["stripe_balance"]["stripe_transfers"] = _capability(status)
+    world.emit_thin(CAPABILITY_EVENT, account, {"updated_capability": "stripe_balance.stripe_transfers"})
+    announce_account(world, account)
+    return rendered(account)
+
+
+def set_payouts_enabled(world: World, account_id: str, *, enabled: bool) -> None:
+    """Stop or resume the account's automatic payouts, as Stripe does when a bank account fails or is replaced."""
+    account = world.store.get(account_id, "v2.core.account", param="account")
+    account["_payouts_enabled"] = enabled
+    announce_account(world, account)
+    if enabled and any(amount > 0 for amount in balances.available_by_currency(world, account_id).values()):
+        balances.plan_payout_run(world, account_id)
+
+
+def announce_account(world: World, account: JsonObject) -> None:
+    """Emit account.updated with the v1 view of the account."""
+    status = transfers_status(account)
+    view = {
+        "id": account["id"],
+        "object": "account",
+        "capabilities": {"transfers": "active" if status == "active" else "inactive"},
+        "charges_enabled": False,
+        "details_submitted": status == "active",
+        "email": account["contact_email"],
+        "livemode": False,
+        "metadata": account["metadata"],
+        "payouts_enabled": status == "active" and account["_payouts_enabled"],
+    }
+    world.emit("account.updated", view, account["id"])

@@ -1,0 +1,144 @@
+"""Entries: immutable and balanced per currency, or they cannot be built.
+
+A positive amount is a debit, a negative one a credit (docs/decisions/sign_convention.md).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NewType
+
+from ledger.accounts import Account, role_of
+from ledger.errors import LedgerError, PostingRuleBroken, UnbalancedEntry
+from ledger.money import Money
+from ledger.posting_rules import POSTING_RULES, Flow, Reason
+
+EntryId = NewType("EntryId", str)
+Book = NewType("Book", str)
+Evidence = NewType("Evidence", str)
+
+PLATFORM_BOOK = Book("platform")
+
+
+def client_book(client: str) -> Book:
+    """The book of a client: its cycles' entries, invoices and payments."""
+    return Book(f"client/{client}")
+
+
+def expert_book(expert: str) -> Book:
+    """The book of an expert: incentives and payouts."""
+    return Book(f"expert/{expert}")
+
+
+def evidence(facts: Mapping[str, object]) -> Evidence:
+    """What decided an entry, as canonical JSON: sorted keys, no blanks, so that equal facts hash equally."""
+    return Evidence(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One line of an entry: a debit if `amount` is positive, a credit if negative; never zero."""
+
+    account: Account
+    amount: Money
+
+    def __post_init__(self) -> None:
+        if self.amount.minor_units == 0:
+            raise LedgerError(f"a posting of zero to {self.account} says nothing; leave it out")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Postings that balance in every currency and obey the rule of their reason.
+
+    `effective_on` is the accounting date: of a client's entries in its contract's time zone, of others in UTC.
+    `content_hash` covers everything: the same id with another hash is an error, with the same it is recorded already.
+    Raises LedgerError for anything that may not be posted.
+    """
+
+    id: EntryId
+    book: Book
+    reason: Reason
+    postings: tuple[Posting, ...]
+    effective_on: date
+    evidence: Evidence
+    content_hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.effective_on, datetime):
+            raise LedgerError(f"{self.id}: effective_on is a date, not an instant")
+        _check_postings(self)
+        object.__setattr__(self, "content_hash", _content_hash(self))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEntry:
+    """An entry at its place in a book: `seq` counts from 1 without gaps; `chain_hash` seals all before it."""
+
+    entry: Entry
+    seq: int
+    recorded_at: datetime
+    chain_hash: str
+
+
+def _check_postings(entry: Entry) -> None:
+    rule = POSTING_RULES[entry.reason]
+    sums: dict[tuple[int, str], int] = {}
+    seen = set()
+    for posting in entry.postings:
+        line = (posting.account, posting.amount.currency)
+        if line in seen:
+            raise LedgerError(f"{entry.id}: {posting.account} appears twice in {posting.amount.currency}; add them up")
+        seen.add(line)
+        _check_owner(entry, posting.account)
+        place = _flow_of(entry, rule, posting)
+        key = (place, posting.amount.currency)
+        sums[key] = sums.get(key, 0) + posting.amount.minor_units
+    if not entry.postings or any(sums.values()):
+        off = {f"flow {place + 1} in {code}": total for (place, code), total in sums.items() if total}
+        raise UnbalancedEntry(f"{entry.id}: debits and credits of {entry.reason} differ by {off or 'having no lines'}")
+
+
+def _flow_of(entry: Entry, rule: tuple[Flow, ...], posting: Posting) -> int:
+    role, is_debit = role_of(posting.account), posting.amount.minor_units > 0
+    for place, flow in enumerate(rule):
+        if role in (flow.debit if is_debit else flow.credit):
+            return place
+        if flow.either_sign and role in (flow.credit if is_debit else flow.debit):
+            return place
+    side = "debit" if is_debit else "credit"
+    raise PostingRuleBroken(f"{entry.id}: {entry.reason} may not {side} {posting.account} (ledger/README.md)")
+
+
+def _check_owner(entry: Entry, account: Account) -> None:
+    owner = account.rpartition("/")[0]
+    side = entry.book.partition("/")[0]
+    if owner.partition("/")[0] == side and owner != entry.book:
+        raise PostingRuleBroken(f"{entry.id}: an entry in book {entry.book} may not touch {account}")
+
+
+def _content_hash(entry: Entry) -> str:
+    lines = [[p.account, p.amount.currency, p.amount.minor_units] for p in entry.postings]
+    content = [entry.id, entry.book, entry.reason, entry.effective_on.isoformat(), lines, entry.evidence]
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def postings(amounts: Iterable[tuple[Account, int]], currency_code: str) -> tuple[Posting, ...]:
+    """Postings in one currency from signed minor units; zeros are left out."""
+    return tuple(Posting(account, _money(minor, currency_code)) for account, minor in amounts if minor)
+
+
+@lru_cache(maxsize=4096)
+def _money(minor_units: int, code: str) -> Money:
+    return Money(minor_units, code)  # type: ignore[arg-type]  # Money refuses an unknown code itself
+
+
+def utc(instant: datetime) -> datetime:
+    """The instant in UTC; a naive one is refused, for nobody knows what it means."""
+    if instant.tzinfo is None:
+        raise LedgerError(f"{instant.isoformat()} has no time zone; give an aware time, such as 2026-10-01T00:00:00Z")
+    return instant.astimezone(UTC)

@@ -1,0 +1,470 @@
+"""Applying terms: checks across clients, contracts, pay plans and experts, and what would change in the registry."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, localcontext
+from enum import StrEnum
+from fractions import Fraction
+from typing import Generic, Protocol, TypeVar, assert_never
+
+from pydantic import BaseModel
+
+from billing import contracts as billing
+from billing.contracts import Contract, ContractHistory, Graduated, HistoryRefused, Package, PerUnit, Rate, Volume
+from billing.pricing import list_price_of
+from events.facts import Resolver
+from ledger.money import Currency, minor_unit_exponent
+from ledger.terms import exact_percent
+from payouts import plans as payouts
+from payouts.plans import PayPlan, PlanHistory, PlanRefused, ShareBase
+from settlement.registry import Client, Expert
+
+FieldPath = tuple[str | int, ...]
+Document = Client | Contract | PayPlan | Expert
+Stored = Client | ContractHistory | PlanHistory | Expert
+
+
+class Kind(StrEnum):
+    """What the registry holds, in the order in which it is written: nothing is named before it is there."""
+
+    CLIENT = "client"
+    CONTRACT = "contract"
+    PAY_PLAN = "pay_plan"
+    EXPERT = "expert"
+
+
+# Ids that Stripe gave: kept whatever a file says.
+SET_BY_SOLVENT: Mapping[Kind, str] = {Kind.CLIENT: "stripe_customer", Kind.EXPERT: "stripe_account"}
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentTerms:
+    """The whole registry as it was read, with the revision of each item."""
+
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    contracts: Mapping[str, ContractHistory] = field(default_factory=dict)
+    plans: Mapping[str, PlanHistory] = field(default_factory=dict)
+    experts: Mapping[str, Expert] = field(default_factory=dict)
+    revisions: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTerms:
+    """Documents to be applied. Contracts and plans are single versions, in any order."""
+
+    clients: tuple[Client, ...] = ()
+    contracts: tuple[Contract, ...] = ()
+    plans: tuple[PayPlan, ...] = ()
+    experts: tuple[Expert, ...] = ()
+
+    def names(self) -> frozenset[tuple[Kind, str]]:
+        """Kind and id of each item that the documents describe; all versions of a contract or plan are one item."""
+        return frozenset(
+            [
+                *((Kind.CLIENT, client.id) for client in self.clients),
+                *((Kind.CONTRACT, contract.client) for contract in self.contracts),
+                *((Kind.PAY_PLAN, plan.id) for plan in self.plans),
+                *((Kind.EXPERT, expert.id) for expert in self.experts),
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A document of NewTerms: its kind, and its position among those."""
+
+    kind: Kind
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a document cannot be applied, and the field that says so; `other` is a document it collides with."""
+
+    place: Place
+    path: FieldPath
+    what: str
+    other: Place | None = None
+
+
+class TermsRefused(ValueError):
+    """Documents that do not fit each other or the registry, with every problem; mended by changing them."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(f"{format_path(problem.path)}: {problem.what}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item of the registry to be written, what that changes in words, and the revision that it shall have."""
+
+    kind: Kind
+    id: str
+    document: Stored
+    what: str
+    revision: int
+
+
+class TermsRegistry(Protocol):
+    """The registry as applying reads and writes it."""
+
+    def current_terms(self) -> CurrentTerms:
+        """Everything that is registered."""
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write the changes in their order; raises Contention at the first whose item is not as it was read."""
+
+
+def plan_changes(current: CurrentTerms, new: NewTerms, as_of: date) -> tuple[Change, ...]:
+    """The changes that make the registry say what the documents say; none for documents that it holds already.
+
+    What no document names is left alone. An existing contract or plan may get versions that start after `as_of`
+    (exclusive) only, and its current version an end after `as_of`; the first versions of a new one start any time.
+    Raises TermsRefused with all problems.
+    """
+    draft = _Draft(current, as_of)
+    clients = _merge_single(draft, Kind.CLIENT, current.clients, new.clients)
+    contracts = _merge_contracts(draft, new.contracts)
+    plans = _merge_plans(draft, new.plans)
+    experts = _merge_single(draft, Kind.EXPERT, current.experts, new.experts)
+    for position, contract in enumerate(new.contracts):
+        if contract.client not in clients:
+            draft.refuse(Place(Kind.CONTRACT, position), ("client",), f"there is no client {contract.client}")
+    for position, expert in enumerate(new.experts):
+        _check_assignments(draft, Place(Kind.EXPERT, position), expert, clients, plans)
+    for pair in _assigned_pairs(experts.values(), contracts, plans):
+        _check_share(draft, pair)
+    if draft.problems:
+        raise TermsRefused(draft.problems)
+    return tuple(draft.changes)
+
+
+def count_unchanged(new: NewTerms, changes: Sequence[Change]) -> int:
+    """How many items the documents describe as they are already."""
+    return len(new.names() - {(change.kind, change.id) for change in changes})
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What was found so far. `touched` says which document creates or changes an item, or a version of one."""
+
+    current: CurrentTerms
+    as_of: date
+    changes: list[Change] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    touched: dict[tuple[Kind, str, date | None], Place] = field(default_factory=dict)
+
+    def refuse(self, place: Place, path: FieldPath, what: str, other: Place | None = None) -> None:
+        self.problems.append(Problem(place, path, what, other))
+
+    def change(self, kind: Kind, item_id: str, document: Stored, what: str) -> None:
+        revision = self.current.revisions.get((kind, item_id), 0) + 1
+        self.changes.append(Change(kind, item_id, document, what, revision))
+
+
+# -- clients and experts: one document is the whole item ---------------------------------------------------------------
+
+_SingleT = TypeVar("_SingleT", Client, Expert)
+
+
+def _merge_single(
+    draft: _Draft, kind: Kind, known: Mapping[str, _SingleT], documents: Sequence[_SingleT]
+) -> dict[str, _SingleT]:
+    merged, first_at = dict(known), dict[str, Place]()
+    for position, document in enumerate(documents):
+        place = Place(kind, position)
+        if document.id in first_at:
+            draft.refuse(place, ("id",), f"{document.id} is described twice", first_at[document.id])
+            continue
+        first_at[document.id] = place
+        old = known.get(document.id)
+        kept = {SET_BY_SOLVENT[kind]: getattr(old, SET_BY_SOLVENT[kind], None)}
+        merged[document.id] = document.model_copy(update=kept)
+        if merged[document.id] != old:
+            draft.touched[kind, document.id, None] = place
+            what = "created" if old is None else f"changed ({describe_difference(old, merged[document.id])})"
+            draft.change(kind, document.id, merged[document.id], what)
+    return merged
+
+
+def _check_assignments(
+    draft: _Draft, place: Place, expert: Expert, clients: Mapping[str, Client], plans: Mapping[str, PlanHistory]
+) -> None:
+    for client, plan in expert.assignments.items():
+        if client not in clients:
+            draft.refuse(place, ("assignments", client), f"there is no client {client}")
+        if plan not in plans:
+            draft.refuse(place, ("assignments", client), f"there is no pay plan {plan}")
+
+
+# -- contracts and pay plans: versions join a history ------------------------------------------------------------------
+
+_VersionT = TypeVar("_VersionT", Contract, PayPlan)
+_Add = Callable[[Sequence[_VersionT], _VersionT], tuple[_VersionT, ...]]
+
+
+def _merge_contracts(draft: _Draft, documents: Sequence[Contract]) -> dict[str, ContractHistory]:
+    def add(history: Sequence[Contract], version: Contract) -> tuple[Contract, ...]:
+        return billing.add_version(history, version, "")  # what starts after as_of is in no closed period
+
+    merged = dict(draft.current.contracts)
+    for client, placed in _by_owner(Kind.CONTRACT, [(document.client, document) for document in documents]).items():
+        old = merged[client].versions if client in merged else ()
+        versions, what = _merge_history(draft, client, old, placed, add)
+        merged[client] = ContractHistory(client, versions)
+        if what:
+            draft.change(Kind.CONTRACT, client, merged[client], what)
+    return merged
+
+
+def _merge_plans(draft: _Draft, documents: Sequence[PayPlan]) -> dict[str, PlanHistory]:
+    merged = dict(draft.current.plans)
+    for plan, placed in _by_owner(Kind.PAY_PLAN, [(document.id, document) for document in documents]).items():
+        old = merged[plan].versions if plan in merged else ()
+        versions, what = _merge_history(draft, plan, old, placed, payouts.add_version)
+        merged[plan] = PlanHistory(plan, versions)
+        if what:
+            draft.change(Kind.PAY_PLAN, plan, merged[plan], what)
+    return merged
+
+
+def _by_owner(kind: Kind, owned: Sequence[tuple[str, _VersionT]]) -> dict[str, list[tuple[Place, _VersionT]]]:
+    """The versions of each contract or plan, by their first days."""
+    grouped: dict[str, list[tuple[Place, _VersionT]]] = {}
+    for position, (owner, version) in enumerate(owned):
+        grouped.setdefault(owner, []).append((Place(kind, position), version))
+    return {owner: sorted(placed, key=lambda it: it[1].starts_on) for owner, placed in grouped.items()}
+
+
+def _merge_history(
+    draft: _Draft,
+    owner: str,
+    known: tuple[_VersionT, ...],
+    placed: Sequence[tuple[Place, _VersionT]],
+    add: _Add[_VersionT],
+) -> tuple[tuple[_VersionT, ...], str]:
+    """The history with the versions that may join it, and what that changes in words, empty for nothing."""
+    history, names, changed = known, list[str](), list[str]()
+    old_by_start, first_at = {version.starts_on: version for version in known}, dict[date, Place]()
+    for place, version in placed:
+        old = old_by_start.get(version.starts_on)
+        if version.starts_on in first_at:
+            what = f"{owner} has two versions that start on {version.starts_on}"
+            draft.refuse(place, ("starts_on",), what, first_at[version.starts_on])
+        elif version != old and (not known or _may_join(draft, place, old, version)):
+            try:
+                history = add(history, version)
+            except (HistoryRefused, PlanRefused) as refused:
+                name, _, why = str(refused).partition(": ")
+                draft.refuse(place, (name,), why)
+                continue
+            draft.touched[place.kind, owner, version.starts_on] = place
+            names.append(_version_name(version))
+            if old is not None:
+                changed.append(f"version {_version_name(version)} changed ({describe_difference(old, version)})")
+            else:
+                changed.append(f"new version from {_version_name(version)}")
+        first_at.setdefault(version.starts_on, place)
+    return history, "; ".join(changed) if known or not names else f"created (from {', '.join(names)})"
+
+
+def _may_join(draft: _Draft, place: Place, old: Contract | PayPlan | None, version: Contract | PayPlan) -> bool:
+    """Whether a version of an existing contract or plan leaves everything up to `as_of` as it was agreed."""
+    if version.starts_on > draft.as_of:
+        return True
+    if old is None:
+        what = f"{version.starts_on} is not after {draft.as_of}: a new version may only start later"
+        draft.refuse(place, ("starts_on",), what)
+        return False
+    differing = [path for path, _, _ in _differences(old, version)]
+    if differing == [("ends_on",)] and isinstance(old, Contract) and isinstance(version, Contract):
+        if old.ends_on is not None and old.ends_on <= draft.as_of:
+            draft.refuse(place, ("ends_on",), f"it ended on {old.ends_on}, and that stays; add a version instead")
+            return False
+        if version.ends_on is not None and version.ends_on <= draft.as_of:
+            draft.refuse(place, ("ends_on",), f"{version.ends_on} is not after {draft.as_of}: it can only end later")
+            return False
+        return True
+    what = f"the version of {version.starts_on} has begun and stays as agreed; add one that starts after {draft.as_of}"
+    draft.refuse(place, differing[0], f"{what} ({describe_difference(old, version)})")
+    return False
+
+
+def _version_name(version: Contract | PayPlan) -> str:
+    return version.version if isinstance(version, Contract) else version.starts_on.isoformat()
+
+
+# -- contracts and pay plans that price the same resolutions -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A contract, a pay plan, and the experts who work for the one by the other."""
+
+    contract: ContractHistory
+    plan: PlanHistory
+    experts: tuple[str, ...]
+
+
+def _assigned_pairs(
+    experts: Iterable[Expert], contracts: Mapping[str, ContractHistory], plans: Mapping[str, PlanHistory]
+) -> Iterator[_Pair]:
+    """Every pair that some expert is assigned to; a client without a contract is in none yet."""
+    assigned: dict[tuple[str, str], list[str]] = {}
+    for expert in experts:
+        for assignment in expert.assignments.items():
+            assigned.setdefault(assignment, []).append(expert.id)
+    for (client, plan), names in assigned.items():
+        if client in contracts and plan in plans:
+            yield _Pair(contracts[client], plans[plan], tuple(names))
+
+
+def _check_share(draft: _Draft, pair: _Pair) -> None:
+    """Refuse a share in another currency, and one that is less than a minor unit of some list price."""
+    shares = [span for span in _spans(pair.plan.versions) if isinstance(span.version.base, ShareBase)]
+    if shares and pair.contract.currency != pair.plan.currency:
+        _refuse_currency(draft, pair)
+        return
+    for plan in shares:
+        for contract in _spans(pair.contract.versions):
+            ends_on = min(plan.ends_on, contract.ends_on)
+            if max(plan.starts_on, contract.starts_on) < ends_on and ends_on > draft.as_of:
+                _check_least_base(draft, pair, contract.version, plan.version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span(Generic[_VersionT]):
+    """A version from its first day to the day before `ends_on`."""
+
+    version: _VersionT
+    starts_on: date
+    ends_on: date
+
+
+def _spans(versions: Sequence[_VersionT]) -> list[_Span[_VersionT]]:
+    next_starts = [*(version.starts_on for version in versions[1:]), date.max]
+    return [
+        _Span(version, version.starts_on, min(next_start, getattr(version, "ends_on", None) or date.max))
+        for version, next_start in zip(versions, next_starts, strict=True)
+    ]
+
+
+def _check_least_base(draft: _Draft, pair: _Pair, contract: Contract, plan: PayPlan) -> None:
+    if not isinstance(plan.base, ShareBase):
+        return
+    for position, rate in enumerate(contract.rates):
+        least = min(list_price_of(rate, ordinal, contract.currency) for ordinal in _tier_starts(rate))
+        is_for_experts = rate.match.resolver is None or Resolver.EXPERT in rate.match.resolver
+        if is_for_experts and least * exact_percent(plan.base.percent) < 1:
+            what = (
+                f"{plan.base.percent}% of the list price {_format_exact(least, contract.currency)} {contract.currency} "
+                "is below one minor unit per resolution"
+            )
+            _refuse_least_base(draft, pair, contract, (plan, ("rates", position, "price")), what)
+
+
+def _refuse_least_base(
+    draft: _Draft, pair: _Pair, contract: Contract, where: tuple[PayPlan, FieldPath], what: str
+) -> None:
+    """Put the problem where the change is: at the price, else at the plan, else at the assignments."""
+    plan, price = where
+    client, rate = contract.client, f"{contract.client}'s {format_path(price)} from {contract.version}"
+    if at := draft.touched.get((Kind.CONTRACT, client, contract.starts_on)):
+        draft.refuse(at, price, f"{what} (pay plan {plan.id} of {_list_some(pair.experts)})")
+    elif at := draft.touched.get((Kind.PAY_PLAN, plan.id, plan.starts_on)):
+        draft.refuse(at, ("base", "percent"), f"{what} ({rate}; plan of {_list_some(pair.experts)})")
+    else:
+        for at in _touched_experts(draft, pair):
+            draft.refuse(at, ("assignments", client), f"{what} ({rate}, pay plan {plan.id})")
+
+
+def _refuse_currency(draft: _Draft, pair: _Pair) -> None:
+    """Put the problem where the change is: at the assignments, else at the contract, else at the plan."""
+    client, plan = pair.contract.client, pair.plan.plan
+    what = (
+        f"a share needs one currency, but {client}'s contract is in {pair.contract.currency} "
+        f"and pay plan {plan} in {pair.plan.currency}"
+    )
+    touched = _touched_experts(draft, pair)
+    for at in touched:
+        draft.refuse(at, ("assignments", client), what)
+    if touched:
+        return
+    what = f"{what} (plan of {_list_some(pair.experts)})"
+    owners = ((Kind.CONTRACT, client, pair.contract.versions), (Kind.PAY_PLAN, plan, pair.plan.versions))
+    for kind, owner, versions in owners:
+        places = [draft.touched.get((kind, owner, version.starts_on)) for version in versions]
+        if found := [place for place in places if place]:
+            draft.refuse(found[0], ("currency",), what)
+            return
+
+
+def _touched_experts(draft: _Draft, pair: _Pair) -> list[Place]:
+    places = (draft.touched.get((Kind.EXPERT, expert, None)) for expert in pair.experts)
+    return [place for place in places if place]
+
+
+def _tier_starts(rate: Rate) -> list[int]:
+    """The first ordinal of each list price of a rate."""
+    match rate.price:
+        case PerUnit() | Package():
+            return [1]
+        case Graduated(tiers=tiers) | Volume(tiers=tiers):
+            return [rate.included + 1, *(rate.included + tier.up_to + 1 for tier in tiers if tier.up_to)]
+        case _:
+            assert_never(rate.price)
+
+
+def _format_exact(minor_units: Fraction, code: Currency) -> str:
+    """Major units as a decimal; a price that has no end, such as 1.00 / 3, with 12 digits."""
+    major = minor_units / 10 ** minor_unit_exponent(code)
+    with localcontext(prec=12):
+        return f"{(Decimal(major.numerator) / Decimal(major.denominator)).normalize():f}"
+
+
+def _list_some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+# -- what differs, in words --------------------------------------------------------------------------------------------
+
+
+def format_path(path: FieldPath) -> str:
+    """A field as people write it: rates[1].price.unit."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def describe_difference(old: BaseModel, new: BaseModel) -> str:
+    """Each field that differs, as `field: old -> new`."""
+    return ", ".join(f"{format_path(path)}: {was} -> {now}" for path, was, now in _differences(old, new))
+
+
+def _differences(old: BaseModel, new: BaseModel) -> list[tuple[FieldPath, str, str]]:
+    """Path, old text and new text of each field that differs; `none` where there is none."""
+    was, now = (dict(_flatten(model.model_dump(mode="json", exclude_none=True), ())) for model in (old, new))
+    return [
+        (path, was.get(path, "none"), now.get(path, "none"))
+        for path in [*was, *(path for path in now if path not in was)]
+        if was.get(path) != now.get(path) and not _is_stem(path, was) and not _is_stem(path, now)
+    ]
+
+
+def _is_stem(path: FieldPath, paths: Iterable[FieldPath]) -> bool:
+    return any(other[: len(path)] == path and other != path for other in paths)
+
+
+def _flatten(value: object, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
+    match value:
+        case dict() if value:
+            for name, inner in value.items():
+                yield from _flatten(inner, (*path, name))
+        case list() if value:
+            for position, inner in enumerate(value):
+                yield from _flatten(inner, (*path, position))
+        case dict() | list():
+            yield path, "empty"
+        case _:
+            yield path, str(value)

@@ -1,0 +1,251 @@
+"""Cases: their facts, how the facts fall into cycles, and what was posted for each cycle."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from pydantic import TypeAdapter
+
+from billing.charges import Charge, FrozenPrice
+from events.facts import (
+    CaseId,
+    Completed,
+    Decided,
+    Disputed,
+    Fact,
+    Instant,
+    Party,
+    PeerReviewed,
+    QaReviewed,
+    Rated,
+    Reopened,
+    in_order,
+    is_same,
+)
+
+# An item holds at most 400 KB; a fact takes about 250 bytes. What exceeds the bound is parked, not lost.
+FACTS_PER_CASE = 200
+
+# Why a cycle is reversed that late facts merged into another: it was none.
+SUPERSEDED = "superseded"
+
+
+class CycleStatus(StrEnum):
+    """Where a cycle stands. Every cycle has exactly one."""
+
+    PENDING = "pending"
+    CHARGED = "charged"
+    WAIVED = "waived"
+    REVERSED = "reversed"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What stands posted to an expert for a cycle, in minor units >= 0, and the day its hold ends."""
+
+    expert: str
+    currency: str
+    base: int
+    bonus: int
+    release_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class CycleState:
+    """What was decided and posted for a cycle; `entries` counts its entries, and is the n of the last one's id."""
+
+    number: int
+    status: CycleStatus = CycleStatus.PENDING
+    why: str = ""
+    solution: str | None = None
+    settled_at: Instant | None = None
+    entries: int = 0
+    price: FrozenPrice | None = None
+    charge: Charge | None = None
+    earned: Earned | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One customer conversation of one client: every fact known of it, in order, and its cycles.
+
+    `evidence_only` names facts that came after the acceptance limit: kept, but without effect. `due_at` is when the
+    next window ends. `revision` counts writes; 0 was never written.
+    """
+
+    client: str
+    case_id: CaseId
+    facts: tuple[Fact, ...] = ()
+    evidence_only: tuple[str, ...] = ()
+    cycles: tuple[CycleState, ...] = ()
+    due_at: datetime | None = None
+    revision: int = 0
+
+    def state_of(self, number: int) -> CycleState:
+        """The state of a cycle; a new one for a cycle that nothing is known of yet."""
+        return self.cycles[number - 1] if number <= len(self.cycles) else CycleState(number)
+
+
+CYCLES: TypeAdapter[tuple[CycleState, ...]] = TypeAdapter(tuple[CycleState, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A completion and what was said about it before the next one."""
+
+    completed: Completed
+    rated: tuple[Rated, ...] = ()
+    peer_reviewed: tuple[PeerReviewed, ...] = ()
+    qa_reviewed: tuple[QaReviewed, ...] = ()
+    upheld_for: frozenset[Party] = frozenset()
+
+    @property
+    def key(self) -> str:
+        """Names the completion."""
+        return fact_key(self.completed)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """A cycle: from its first completion until a reopening after the reopen window.
+
+    `solution` is the one that stands, None while there is none; `reopened_at` is when the customer last came back.
+    """
+
+    number: int
+    solution: Solution | None
+    reopened_at: datetime | None
+
+
+class FactConflict(ValueError):
+    """A fact with the source and id of another, but other content."""
+
+
+def fact_key(fact: Fact) -> str:
+    """The name of a fact within its case."""
+    return f"{fact.source}#{fact.id}"
+
+
+def known(case: Case, fact: Fact) -> bool:
+    """Whether the case has this fact already. Raises FactConflict for another fact under the same source and id."""
+    for other in case.facts:
+        if is_same(other, fact):
+            if other != fact:
+                raise FactConflict(f"{fact_key(fact)} was delivered before with other content")
+            return True
+    return False
+
+
+def with_fact(case: Case, fact: Fact, *, evidence_only: bool) -> Case:
+    """The case with one more fact, in order."""
+    facts = tuple(sorted((*case.facts, fact), key=in_order))
+    late = (*case.evidence_only, fact_key(fact)) if evidence_only else case.evidence_only
+    return replace(case, facts=facts, evidence_only=late)
+
+
+def is_past_acceptance(
+    case: Case, fact: Fact, received_at: datetime, acceptance: Callable[[datetime], timedelta]
+) -> bool:
+    """Whether a fact came too late to correct what is settled.
+
+    That is so when it was received more than `acceptance(settled_at)` after the case's last cycle settled. A decision
+    always counts: what matters is when its dispute came. A completion or reopening that also happened after the limit
+    is news, not late.
+    """
+    settled = [state.settled_at for state in case.cycles if state.settled_at is not None]
+    if not settled or isinstance(fact, Decided):
+        return False
+    limit = max(settled) + acceptance(max(settled))
+    is_news = isinstance(fact, Completed | Reopened) and fact.time > limit
+    return received_at > limit and not is_news
+
+
+@dataclass(slots=True)
+class _OpenCycle:
+    """A cycle while the facts are being read."""
+
+    number: int
+    solution: Solution
+    stands: bool = True
+    reopened_at: datetime | None = None
+    ended: bool = False
+
+    def close(self) -> Cycle:
+        return Cycle(self.number, self.solution if self.stands else None, self.reopened_at)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The state of `split_cycles` between two facts."""
+
+    reopen_window: Callable[[datetime], timedelta]
+    upheld: frozenset[str]
+    done: list[Cycle] = field(default_factory=list)
+    current: _OpenCycle | None = None
+
+    def complete(self, fact: Completed) -> None:
+        cycle = self.current
+        if cycle is None or cycle.ended:
+            if cycle is not None:
+                self.done.append(cycle.close())
+            self.current = _OpenCycle(len(self.done) + 1, Solution(fact))
+        elif not cycle.stands:
+            cycle.solution, cycle.stands = Solution(fact), True
+
+    def reopen(self, fact: Reopened) -> None:
+        cycle = self.current
+        if cycle is None or cycle.ended or not cycle.stands:
+            return
+        resolved_at = cycle.solution.completed.time
+        if fact.time <= resolved_at + self.reopen_window(resolved_at):
+            cycle.stands, cycle.reopened_at = False, fact.time
+        else:
+            cycle.ended = True
+
+    def hear(self, fact: Rated | PeerReviewed | QaReviewed | Disputed) -> None:
+        cycle = self.current
+        if cycle is None or not cycle.stands:
+            return
+        said = cycle.solution
+        match fact:
+            case Rated():
+                said = replace(said, rated=(*said.rated, fact))
+            case PeerReviewed():
+                said = replace(said, peer_reviewed=(*said.peer_reviewed, fact))
+            case QaReviewed():
+                said = replace(said, qa_reviewed=(*said.qa_reviewed, fact))
+            case Disputed():
+                won = {fact.by} if fact.dispute in self.upheld else set()
+                said = replace(said, upheld_for=said.upheld_for | won)
+        cycle.solution = said
+
+
+def split_cycles(
+    facts: Iterable[Fact], reopen_window: Callable[[datetime], timedelta], evidence_only: Iterable[str] = ()
+) -> tuple[Cycle, ...]:
+    """The cycles that facts (in order) make up, numbered from 1.
+
+    A reopening at most `reopen_window(resolved_at)` after the standing completion (inclusive) belongs to its cycle; the
+    next completion is then another solution of the same cycle. After a later reopening the next completion starts a new
+    cycle. A completion without a reopening before it is the same solution again: the first one stays. What is said
+    while no solution stands, and what `evidence_only` names, has no effect.
+    """
+    ignored = frozenset(evidence_only)
+    effective = [fact for fact in facts if fact_key(fact) not in ignored]
+    upheld = frozenset(fact.dispute for fact in effective if isinstance(fact, Decided) and fact.upheld)
+    reading = _Reading(reopen_window, upheld)
+    for fact in effective:
+        match fact:
+            case Completed():
+                reading.complete(fact)
+            case Reopened():
+                reading.reopen(fact)
+            case Rated() | PeerReviewed() | QaReviewed() | Disputed():
+                reading.hear(fact)
+            case Decided():
+                pass  # heard with its dispute, which it names
+    if reading.current is not None:
+        reading.done.append(reading.current.close())
+    return tuple(reading.done)

@@ -1,0 +1,132 @@
+"""The monthly close: from a period's counters to true-up, invoice and a period that never changes again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from billing.contracts import Contract, ContractHistory, ContractNotInForce
+from billing.invoices import Close, Invoice, InvoiceStatus, close_period
+from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_end, period_of, period_of_date
+from ledger.accounts import (
+    REVENUE_MINIMUM,
+    REVENUE_RESOLUTIONS,
+    TAX_PAYABLE,
+    Account,
+    client_receivable,
+    client_unbilled,
+)
+from ledger.books import append
+from ledger.entries import Entry, EntryId, client_book, evidence, postings
+from ledger.posting_rules import Reason
+from settlement.ports import BillingStore, Changes, Contention, Registry
+from settlement.settle import ATTEMPTS
+
+
+def close_due_periods(store: BillingStore, registry: Registry, as_of: datetime) -> list[Invoice]:
+    """Close every open period that ended, close delay included, at or before `as_of`; the invoices they led to.
+
+    Periods of one client close in order. A period that is closed already stays as it is.
+    """
+    clients = sorted(registry.clients())
+    histories = registry.contracts(clients)
+    return [
+        invoice
+        for client in clients
+        if client in histories
+        for period in _due(store, histories[client], as_of)
+        for invoice in [_close(store, histories[client], period, as_of)]
+        if invoice is not None
+    ]
+
+
+def _due(store: BillingStore, history: ContractHistory, as_of: datetime) -> Iterator[Period]:
+    """The client's open periods that are due, oldest first."""
+    zone = history.time_zone
+    first, last = period_of_date(history.versions[0].starts_on), period_of(as_of, zone)
+    periods = [first]
+    while periods[-1] < last:
+        periods.append(next_period(periods[-1]))
+    states = store.periods([(history.client, period) for period in periods])
+    for period in periods:
+        contract = _contract(history, period)
+        if contract is None or states[history.client, period].status is PeriodStatus.CLOSED:
+            continue
+        if period_end(period, zone) + timedelta(hours=contract.close_delay_hours) > as_of:
+            return
+        yield period
+
+
+def _contract(history: ContractHistory, period: Period) -> Contract | None:
+    try:
+        return history.in_force(period)
+    except ContractNotInForce:
+        return None
+
+
+def _close(store: BillingStore, history: ContractHistory, period: Period, as_of: datetime) -> Invoice | None:
+    now, before = (history.client, period), (history.client, _previous(period))
+    for attempt in range(1, ATTEMPTS + 1):
+        states = store.periods([now, before])
+        if states[now].status is PeriodStatus.CLOSED:
+            return None
+        closing = close_period(history.in_force(period), states[now], states[before].carried)
+        try:
+            store.commit(_changes(store, closing, as_of))
+        except Contention:
+            store.pause(attempt)
+        else:
+            return closing.invoice
+    raise Contention(f"{history.client} {period}: the close was overtaken {ATTEMPTS} times; it is tried again later")
+
+
+def _previous(period: Period) -> Period:
+    return period_of_date(date.fromisoformat(f"{period}-01") - timedelta(days=1))
+
+
+def _changes(store: BillingStore, closing: Close, as_of: datetime) -> Changes:
+    state, invoice = closing.period, closing.invoice
+    entries = _entries(closing)
+    head = store.head(client_book(state.client))
+    sealed, after = append(head, entries, as_of)
+    return Changes(
+        entries=sealed,
+        heads=((head, after),) if entries else (),
+        periods=(_revised(state),),
+        invoices=(_first(invoice),),
+    )
+
+
+def _revised(state: PeriodState) -> PeriodState:
+    return replace(state, revision=state.revision + 1)
+
+
+def _first(invoice: Invoice) -> Invoice:
+    return replace(invoice, revision=1)
+
+
+def _entries(closing: Close) -> list[Entry]:
+    """True-up, shortfall, tax and the invoice itself, dated the last day of the period."""
+    invoice = closing.invoice
+    unbilled = client_unbilled(invoice.client)
+    true_up = sum(amount for _, amount in closing.true_ups)
+    counts = {rate: [counter.net, counter.accrued, counter.billed] for rate, counter in closing.period.rates}
+    lines = [[line.kind, line.text, line.quantity, line.amount] for line in invoice.lines]
+    billed = invoice.total if invoice.status is InvoiceStatus.PLANNED else 0
+    steps: list[tuple[Reason, Account, Account, int, dict[str, object]]] = [
+        (Reason.TRUE_UP, unbilled, REVENUE_RESOLUTIONS, true_up, {"net_accrued_billed": counts}),
+        (Reason.SHORTFALL, unbilled, REVENUE_MINIMUM, closing.shortfall, {}),
+        (Reason.TAX, unbilled, TAX_PAYABLE, closing.tax, {}),
+        (Reason.INVOICED, client_receivable(invoice.client), unbilled, billed, {"lines": lines}),
+    ]
+    return [
+        Entry(
+            id=EntryId(f"{invoice.id}:{reason}"),
+            book=client_book(invoice.client),
+            reason=reason,
+            postings=postings(((debit, amount), (credit, -amount)), invoice.currency),
+            effective_on=date.fromisoformat(f"{next_period(invoice.period)}-01") - timedelta(days=1),
+            evidence=evidence({"period": invoice.period} | why),
+        )
+        for reason, debit, credit, amount, why in steps
+        if amount
+    ]

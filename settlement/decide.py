@@ -1,0 +1,318 @@
+"""Decide one cycle: what should stand posted for it, and the difference to what does. Pure.
+
+Everything that can happen to a cycle - settled, rated late, reopened, solved by another, disputed, replayed - is the
+same step: work out the desired charge and earning from all its facts, and post desired minus posted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from billing.charges import Charge, FrozenPrice, charge_at, count_change, credit_after_close, issue_price
+from billing.contracts import Contract, ContractHistory, ContractNotInForce, Rate
+from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of
+from billing.pricing import list_price_of, matching_rate
+from events.facts import Completed, Fact, format_instant
+from ledger.accounts import (
+    COST_BASE,
+    COST_BONUS,
+    REVENUE_CREDITS,
+    REVENUE_RESOLUTIONS,
+    Account,
+    client_unbilled,
+    expert_payable,
+)
+from ledger.entries import Entry, EntryId, Posting, client_book, evidence
+from ledger.money import Currency, Money
+from ledger.posting_rules import Reason
+from payouts.earnings import Basis, Standing, earn
+from payouts.plans import PayPlan, PlanHistory, PlanNotInForce, ShareBase
+from settlement.assess import Due, Unsolved, Wait, judge
+from settlement.cases import SUPERSEDED, CycleState, CycleStatus, Earned, fact_key
+from settlement.parking import CannotDecide, ParkReason
+from settlement.ports import HoldChange
+from settlement.registry import Expert
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the registry says about one client and the experts and plans that its cases name."""
+
+    client: str
+    contracts: ContractHistory
+    experts: Mapping[str, Expert]
+    plans: Mapping[str, PlanHistory]
+
+    def contract_at(self, instant: datetime) -> Contract:
+        """The contract of the period in which an instant falls; raises CannotDecide."""
+        return self.contract_of(period_of(instant, self.contracts.time_zone))
+
+    def contract_of(self, period: Period) -> Contract:
+        """The contract that prices a period; raises CannotDecide."""
+        try:
+            return self.contracts.in_force(period)
+        except ContractNotInForce as missing:
+            raise CannotDecide(ParkReason.CONTRACT_NOT_IN_FORCE, str(missing)) from None
+
+    def rate_for(self, contract: Contract, completed: Completed) -> Rate:
+        """The rate of a completion; raises CannotDecide."""
+        rate = matching_rate(contract.rates, completed)
+        if rate is None:
+            seen = {name: getattr(completed, name) for name in ("channel", "language", "skill", "priority", "route")}
+            detail = f"no rate of {contract.client} {contract.version} matches {seen} by {completed.resolver}"
+            raise CannotDecide(ParkReason.NO_MATCHING_RATE, detail)
+        return rate
+
+    def plan_for(self, expert_id: str, day: date) -> PayPlan:
+        """The pay plan by which an expert works for the client on a day; raises CannotDecide."""
+        expert = self.experts.get(expert_id)
+        if expert is None:
+            raise CannotDecide(ParkReason.UNKNOWN_EXPERT, f"there is no expert {expert_id}; apply one")
+        plan_id = expert.assignments.get(self.client)
+        if plan_id is None:
+            detail = f"expert {expert_id} has no assignment to {self.client}; add one"
+            raise CannotDecide(ParkReason.EXPERT_NOT_ASSIGNED, detail)
+        try:
+            return self.plans[plan_id].in_force(day)
+        except (KeyError, PlanNotInForce):
+            detail = f"pay plan {plan_id} has no version in force on {day}; apply one"
+            raise CannotDecide(ParkReason.PLAN_NOT_IN_FORCE, detail) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one cycle comes to: its new state, the entry to post (None if nothing changes), holds and periods."""
+
+    state: CycleState
+    entry: Entry | None
+    holds: tuple[HoldChange, ...]
+    periods: Mapping[Period, PeriodState]
+
+
+def is_open(periods: Mapping[Period, PeriodState], period: Period) -> bool:
+    """Whether a period that was read is open."""
+    return periods[period].status is PeriodStatus.OPEN
+
+
+def open_from(periods: Mapping[Period, PeriodState], period: Period) -> Period:
+    """The first open period at or after one; all periods in between must have been read."""
+    while not is_open(periods, period):
+        period = next_period(period)
+    return period
+
+
+def decide_cycle(
+    case_id: str,
+    state: CycleState,
+    outcome: Unsolved | Wait | Due | None,
+    terms: Terms,
+    periods: Mapping[Period, PeriodState],
+    as_of: datetime,
+) -> Decision:
+    """The decision on one cycle, given its timing (None: a late fact put another solution in its place).
+
+    Raises CannotDecide if the registry has no answer; then nothing about the cycle may change.
+    """
+    draft = _Draft(case_id, state, terms, dict(periods), as_of)
+    desired = draft.desire(outcome)
+    posting_period = draft.move_charge(desired)
+    draft.move_earning(desired)
+    if not any(draft.amounts.values()):
+        return Decision(desired, None, (), draft.periods)
+    desired = replace(desired, entries=state.entries + 1)
+    holds = tuple(HoldChange(*key, minor) for key, minor in draft.holds.items() if minor)
+    return Decision(desired, draft.entry(desired, posting_period), holds, draft.periods)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One cycle while it is being decided. `state` is what stands; `desire` makes the state that should."""
+
+    case_id: str
+    state: CycleState
+    terms: Terms
+    periods: dict[Period, PeriodState]
+    as_of: datetime
+    amounts: dict[tuple[Account, Currency], int] = field(default_factory=dict)
+    holds: dict[tuple[str, Currency, date], int] = field(default_factory=dict)
+    proof: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return self.terms.contracts.time_zone
+
+    def desire(self, outcome: Unsolved | Wait | Due | None) -> CycleState:
+        """What should stand, with `entries` as they are."""
+        if isinstance(outcome, Due):
+            return self._desire_due(outcome)
+        status, why = CycleStatus.REVERSED, SUPERSEDED
+        if isinstance(outcome, Unsolved):
+            why, self.proof["reopened_at"] = "reopened", format_instant(outcome.reopened_at)
+        elif isinstance(outcome, Wait):
+            status, why = CycleStatus.PENDING, "waiting"
+        price = self.state.price
+        kept = price if price is not None and is_open(self.periods, price.period) else None
+        return CycleState(self.state.number, status, why, entries=self.state.entries, price=kept)
+
+    def _desire_due(self, due: Due) -> CycleState:
+        same = self.state.solution == due.solution.key
+        settled_at = self.state.settled_at if same and self.state.settled_at else due.settled_at
+        price = self._standing_price(settled_at, same_solution=same)
+        home = price.period if price else open_from(self.periods, period_of(settled_at, self._zone))
+        contract = self.terms.contract_of(home)
+        verdict = judge(due, contract)
+        completed = due.solution.completed
+        rate = contract.rate(price.rate) if price else self.terms.rate_for(contract, completed)
+        if price is None and verdict.charged:
+            price, self.periods[home] = issue_price(contract, rate, self.periods[home])
+        list_price = price.exact_list_price if price else self._next_list_price(contract, rate, home)
+        charge = charge_at(price, verdict.discount_basis_points) if price and verdict.charged else None
+        said: tuple[Fact, ...] = (completed, *due.solution.rated, *due.solution.qa_reviewed)
+        self.proof |= {
+            "contract": contract.version,
+            "rate": rate.id,
+            "list_price": str(list_price),
+            "ordinal": price.ordinal if price else None,
+            "facts": [fact_key(fact) for fact in said],
+            "rating": due.rating_basis_points,
+        }
+        if price and not is_open(self.periods, price.period):
+            price, charge = self._frozen_by_close(price, charge)
+        standing = verdict.standing
+        if charge is not None and price is not None and price.ordinal <= rate.included:
+            standing = Standing.NOT_CHARGED  # an included unit: what it earns is the plan's to say
+        basis = Basis(standing, list_price, charge.net if charge else 0, due.rating_basis_points)
+        return CycleState(
+            number=self.state.number,
+            status=CycleStatus.CHARGED if charge is not None else CycleStatus.WAIVED,
+            why=verdict.why,
+            solution=due.solution.key,
+            settled_at=settled_at,
+            entries=self.state.entries,
+            price=price,
+            charge=charge,
+            earned=self._earned(completed, basis, settled_at, contract) if completed.expert else None,
+        )
+
+    def _standing_price(self, settled_at: datetime, *, same_solution: bool) -> FrozenPrice | None:
+        """The frozen price, if it still holds.
+
+        It does for what is charged at it, and within its open period also for another solution or a charge that was
+        taken back.
+        """
+        price = self.state.price
+        if price is None or (same_solution and self.state.charge is not None):
+            return price
+        within = same_solution or price.period == period_of(settled_at, self._zone)
+        return price if within and is_open(self.periods, price.period) else None
+
+    def _next_list_price(self, contract: Contract, rate: Rate, home: Period) -> Fraction:
+        """The list price that a resolution which is not charged would have had."""
+        return list_price_of(rate, self.periods[home].counter(rate.id).issued + 1, contract.currency)
+
+    def _frozen_by_close(self, price: FrozenPrice, charge: Charge | None) -> tuple[FrozenPrice | None, Charge | None]:
+        """A closed period is never charged more: a correction there only gives back, and all of it ends the price."""
+        if charge is None:
+            return None, None
+        old = self.state.charge or Charge()
+        return price, charge if charge.net < old.net else old
+
+    def _earned(self, completed: Completed, basis: Basis, settled_at: datetime, contract: Contract) -> Earned | None:
+        expert = completed.expert or ""
+        settled_on = settled_at.astimezone(UTC).date()
+        plan = self.terms.plan_for(expert, settled_on)
+        if isinstance(plan.base, ShareBase) and plan.currency != contract.currency:
+            detail = f"pay plan {plan.id} shares {plan.currency}, but {contract.client} pays {contract.currency}"
+            raise CannotDecide(ParkReason.CURRENCY_MISMATCH, detail)
+        earning = earn(plan, basis)
+        self.proof |= {"plan": f"{plan.id}@{plan.starts_on}", "trace": earning.trace}
+        if not earning.total:
+            return None
+        release_on = settled_on + timedelta(days=plan.hold_days)
+        if self.state.earned is not None and self.state.solution == fact_key(completed):
+            release_on = self.state.earned.release_on
+        return Earned(expert, plan.currency, earning.base, earning.bonus, release_on)
+
+    def move_charge(self, desired: CycleState) -> Period:
+        """Post the client's side of the difference; the period that takes it."""
+        old, new = self.state.charge, desired.charge
+        old_price, new_price = self.state.price, desired.price
+        taking = open_from(self.periods, period_of(self._anchor(desired), self._zone))
+        if old is not None and old_price is not None and old_price != new_price:
+            taking = self._take_back(old_price, old, old.net)
+            old = None
+        if new_price is None or old == new:
+            return taking
+        if not is_open(self.periods, new_price.period):
+            return self._take_back(new_price, old or Charge(), (old or Charge()).net - (new or Charge()).net)
+        self.periods[new_price.period] = count_change(self.periods[new_price.period], new_price.rate, old, new)
+        self._post_charge((new or Charge()).net - (old or Charge()).net, REVENUE_RESOLUTIONS)
+        return new_price.period
+
+    def _take_back(self, price: FrozenPrice, charge: Charge, minor_units: int) -> Period:
+        """Give a charge back: out of its period while that is open, else as a credit in the next open one."""
+        if is_open(self.periods, price.period):
+            self.periods[price.period] = count_change(self.periods[price.period], price.rate, charge, None)
+            self._post_charge(-minor_units, REVENUE_RESOLUTIONS)
+            return price.period
+        taking = open_from(self.periods, next_period(price.period))
+        credit, self.periods[price.period] = credit_after_close(self.periods[price.period], price.rate, minor_units)
+        self.periods[taking] = replace(self.periods[taking], credits=self.periods[taking].credits + credit)
+        self._post_charge(-credit, REVENUE_CREDITS)
+        return taking
+
+    def _post_charge(self, minor_units: int, revenue: Account) -> None:
+        code = self.terms.contracts.currency
+        self._add(client_unbilled(self.terms.client), code, minor_units)
+        self._add(revenue, code, -minor_units)
+
+    def move_earning(self, desired: CycleState) -> None:
+        """Post the expert's side of the difference, and what it does to holds."""
+        for earned, sign in ((self.state.earned, -1), (desired.earned, 1)):
+            if earned is None:
+                continue
+            code, whole = Currency(earned.currency), sign * (earned.base + earned.bonus)
+            self._add(COST_BASE, code, sign * earned.base)
+            self._add(COST_BONUS, code, sign * earned.bonus)
+            self._add(expert_payable(earned.expert), code, -whole)
+            key = (earned.expert, code, earned.release_on)
+            self.holds[key] = self.holds.get(key, 0) + whole
+
+    def _add(self, account: Account, code: Currency, minor_units: int) -> None:
+        self.amounts[account, code] = self.amounts.get((account, code), 0) + minor_units
+
+    def _anchor(self, desired: CycleState) -> datetime:
+        """When the entry happened: when a solution settled, or when the correction of one came in."""
+        settles_now = desired.settled_at is not None and desired.settled_at != self.state.settled_at
+        return desired.settled_at if settles_now and desired.settled_at else self.as_of
+
+    def entry(self, desired: CycleState, period: Period) -> Entry:
+        """The entry that posts the difference.
+
+        Its accounting date is in the contract's time zone and moved into `period`, so that the entries of a period and
+        its counters say the same.
+        """
+        first = date.fromisoformat(f"{period}-01")
+        last = date.fromisoformat(f"{next_period(period)}-01") - timedelta(days=1)
+        day = self._anchor(desired).astimezone(self._zone).date()
+        facts = {"case": self.case_id, "cycle": self.state.number, "why": desired.why} | self.proof
+        return Entry(
+            id=EntryId(f"charge:{self.terms.client}/{self.case_id}/{self.state.number}:{self.state.entries + 1}"),
+            book=client_book(self.terms.client),
+            reason=self._reason(desired),
+            postings=tuple(
+                Posting(account, Money(minor, code)) for (account, code), minor in sorted(self.amounts.items()) if minor
+            ),
+            effective_on=min(max(day, first), last),
+            evidence=evidence({name: value for name, value in facts.items() if value is not None}),
+        )
+
+    def _reason(self, desired: CycleState) -> Reason:
+        if self.state.charge is None and self.state.earned is None:
+            return Reason.SETTLED
+        if desired.charge is not None or desired.earned is not None:
+            return Reason.CORRECTED
+        credited = any(account == REVENUE_CREDITS for account, _ in self.amounts)
+        return Reason.CREDITED if credited else Reason.REVERSED

@@ -1,0 +1,46 @@
+"""The registry: clients and experts as data. Contracts and pay plans are billing's and payouts'."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from events.facts import OwnerId, Slug
+from ledger.terms import Terms
+
+
+class Client(Terms):
+    """A business that buys resolutions. `stripe_customer` is put in when its first invoice is issued."""
+
+    id: OwnerId
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+    stripe_customer: str | None = None
+
+
+class Gate(StrEnum):
+    """What must have been done before an expert is paid; earnings accrue without."""
+
+    CONTRACT_SIGNED = "contract_signed"
+    BACKGROUND_CHECK = "background_check"
+    TRAINING = "training"
+    TAX_FORM = "tax_form"
+
+
+class Expert(Terms):
+    """A gig worker. `assignments` say which clients they work for, and by which pay plan.
+
+    `gates` hold the day on which each gate was passed. `stripe_account` is put in when the account is made.
+    """
+
+    id: OwnerId
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+    assignments: dict[OwnerId, Slug]
+    gates: dict[Gate, date] = Field(default_factory=dict)
+    stripe_account: str | None = None
+
+    def missing_gates(self, as_of: date) -> tuple[Gate, ...]:
+        """The gates not passed by `as_of` (inclusive), in the order in which they are asked."""
+        return tuple(gate for gate in Gate if self.gates.get(gate, date.max) > as_of)

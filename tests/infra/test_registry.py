@@ -1,0 +1,157 @@
+"""The registry over DynamoDB: moto is enough, since nothing here runs in parallel or in a transaction."""
+
+from collections.abc import Iterator
+from datetime import date
+from unittest.mock import patch
+
+import pytest
+from moto import mock_aws
+from pynamodb.exceptions import PutError
+
+from billing.contracts import ContractHistory
+from infra.aws.registry import DynamoRegistry
+from infra.aws.tables import RegistryItem, bind
+from payouts.plans import PlanHistory
+from settlement.apply import Change, Kind, NewTerms, plan_changes
+from settlement.ports import Contention
+from settlement.registry import Client
+from tests.world import a_contract, a_plan, an_expert, per_unit
+
+AS_OF = date(2026, 10, 10)
+ACME = Client(id="acme", name="Acme", email="billing@acme.example")
+TERMS = NewTerms(
+    (ACME,),
+    (a_contract(), a_contract(per_unit("0.89"), starts_on="2026-11-01")),
+    (a_plan(not_charged="percent", not_charged_percent="50"),),
+    (an_expert(),),
+)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoRegistry]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        bind("test", region="us-east-1")
+        RegistryItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+        yield DynamoRegistry()
+
+
+def apply(registry: DynamoRegistry, new: NewTerms = TERMS) -> tuple[Change, ...]:
+    changes = plan_changes(registry.current_terms(), new, AS_OF)
+    registry.write(changes)
+    return changes
+
+
+def test_what_was_applied_is_read_as_it_was(registry: DynamoRegistry) -> None:
+    apply(registry)
+
+    assert registry.clients(["acme", "globex"]) == {"acme": ACME}
+    assert registry.contracts(["acme", "globex"]) == {"acme": ContractHistory("acme", TERMS.contracts)}
+    assert registry.plans(["standard", "gold"]) == {"standard": PlanHistory("standard", TERMS.plans)}
+    assert registry.experts(["maya", "noah"]) == {"maya": an_expert()}
+    assert registry.contracts([]) == {}
+    assert registry.experts([]) == {}
+
+
+def test_applying_the_same_terms_twice_changes_nothing_the_second_time(registry: DynamoRegistry) -> None:
+    assert len(apply(registry)) == 4
+    assert apply(registry) == ()
+
+
+def test_defaults_are_stored_as_they_were_when_agreed(registry: DynamoRegistry) -> None:
+    apply(registry)
+
+    document = RegistryItem.get(Kind.CONTRACT.value, "acme").document
+    assert '"acceptance_days":30' in document
+    assert '"net_days":30' in document
+
+
+def test_all_experts_are_read_over_several_pages(registry: DynamoRegistry) -> None:
+    assignments = {f"client-with-a-long-name-{number}": "standard" for number in range(300)}
+    with RegistryItem.batch_write() as batch:
+        for number in range(150):
+            expert = an_expert(f"e{number}", assignments=assignments)
+            batch.save(RegistryItem(kind="expert", id=expert.id, document=expert.model_dump_json(), revision=1))
+
+    assert len(registry.experts()) == 150  # 1.8 MB; a page ends at 1 MB
+    assert len(registry.experts([f"e{number}" for number in range(150)])) == 150  # a batch ends at 100 keys
+    assert registry.clients() == {}
+
+
+def test_changed_document_is_read_anew_however_often_it_was_read(registry: DynamoRegistry) -> None:
+    apply(registry)
+    assert registry.experts(["maya"])["maya"].country == "US"
+
+    apply(registry, NewTerms(experts=(an_expert(country="CA"),)))
+
+    assert registry.experts(["maya"])["maya"].country == "CA"
+
+
+def test_unchanged_document_is_parsed_once(registry: DynamoRegistry) -> None:
+    apply(registry)
+
+    assert registry.contracts(["acme"])["acme"] is registry.contracts(["acme"])["acme"]
+
+
+def test_write_over_a_rivals_change_is_refused(registry: DynamoRegistry) -> None:
+    apply(registry)
+    stale = registry.current_terms()
+    apply(registry, NewTerms(experts=(an_expert(country="CA"),)))
+
+    changes = plan_changes(stale, NewTerms(experts=(an_expert(country="MX"),)), AS_OF)
+
+    with pytest.raises(Contention, match="expert maya was changed by somebody else"):
+        registry.write(changes)
+    assert registry.experts(["maya"])["maya"].country == "CA"
+
+
+def test_two_first_writes_of_one_client_do_not_overwrite_each_other(registry: DynamoRegistry) -> None:
+    changes = plan_changes(registry.current_terms(), TERMS, AS_OF)
+    registry.write(changes)
+
+    with pytest.raises(Contention):
+        registry.write(changes)
+
+
+def test_refusal_that_is_no_contention_is_not_called_one(registry: DynamoRegistry) -> None:
+    RegistryItem.delete_table()
+
+    with pytest.raises(PutError):
+        registry.write([Change(Kind.CLIENT, "acme", ACME, "created", 1)])
+
+
+def test_ids_at_stripe_are_kept_beside_everything_else(registry: DynamoRegistry) -> None:
+    apply(registry)
+
+    registry.set_stripe_customer("acme", "cus_1")
+    registry.set_stripe_account("maya", "acct_1")
+    registry.set_stripe_account("maya", "acct_1")
+
+    assert registry.clients(["acme"])["acme"] == ACME.model_copy(update={"stripe_customer": "cus_1"})
+    assert registry.experts(["maya"])["maya"] == an_expert(stripe_account="acct_1")
+    assert registry.current_terms().revisions[Kind.EXPERT, "maya"] == 2
+    assert apply(registry) == ()
+
+
+def test_second_account_of_an_expert_is_refused(registry: DynamoRegistry) -> None:
+    apply(registry)
+    registry.set_stripe_account("maya", "acct_1")
+
+    with pytest.raises(Contention, match="expert maya has the stripe_account acct_1"):
+        registry.set_stripe_account("maya", "acct_2")
+
+
+def test_stripe_id_over_a_rivals_change_is_refused(registry: DynamoRegistry) -> None:
+    apply(registry)
+    stale = RegistryItem.get("client", "acme")
+    apply(registry, NewTerms(clients=(ACME.model_copy(update={"name": "Acme Ltd"}),)))
+
+    with patch.object(RegistryItem, "get", return_value=stale), pytest.raises(Contention):
+        registry.set_stripe_customer("acme", "cus_1")
+    assert registry.clients(["acme"])["acme"] == ACME.model_copy(update={"name": "Acme Ltd"})
+
+
+def test_stripe_id_of_nobody_is_refused(registry: DynamoRegistry) -> None:
+    with pytest.raises(KeyError, match="there is no client globex"):
+        registry.set_stripe_customer("globex", "cus_1")

@@ -1,0 +1,189 @@
+"""The ports kept in memory: same promises as the tables, held to the same contract suite (tests/infra)."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+
+from billing.contracts import ContractHistory
+from billing.invoices import Invoice
+from billing.periods import Period, PeriodState
+from events.facts import CaseId
+from ledger.books import Head
+from ledger.entries import Book, RecordedEntry
+from ledger.money import Currency
+from payouts.payouts import Payout
+from payouts.plans import PlanHistory
+from settlement.cases import Case
+from settlement.parking import Parked
+from settlement.ports import Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
+from settlement.registry import Client, Expert
+
+
+@dataclass
+class MemoryRegistry:
+    contract_histories: dict[str, ContractHistory] = field(default_factory=dict)
+    plan_histories: dict[str, PlanHistory] = field(default_factory=dict)
+    all_clients: dict[str, Client] = field(default_factory=dict)
+    all_experts: dict[str, Expert] = field(default_factory=dict)
+
+    def parties(
+        self, clients: Collection[str], experts: Collection[str]
+    ) -> tuple[Mapping[str, ContractHistory], Mapping[str, Expert]]:
+        return self.contracts(clients), self.experts(experts)
+
+    def contracts(self, clients: Collection[str]) -> Mapping[str, ContractHistory]:
+        return {id_: self.contract_histories[id_] for id_ in clients if id_ in self.contract_histories}
+
+    def clients(self, ids: Collection[str] | None = None) -> Mapping[str, Client]:
+        return {id_: it for id_, it in self.all_clients.items() if ids is None or id_ in ids}
+
+    def experts(self, ids: Collection[str] | None = None) -> Mapping[str, Expert]:
+        return {id_: it for id_, it in self.all_experts.items() if ids is None or id_ in ids}
+
+    def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
+        return {id_: self.plan_histories[id_] for id_ in ids if id_ in self.plan_histories}
+
+    def set_stripe_customer(self, client: str, customer: str) -> None:
+        self.all_clients[client] = self.all_clients[client].model_copy(update={"stripe_customer": customer})
+
+    def set_stripe_account(self, expert: str, account: str) -> None:
+        self.all_experts[expert] = self.all_experts[expert].model_copy(update={"stripe_account": account})
+
+
+@dataclass
+class MemoryStore:
+    """`before_commit` is called with the changes first, so that a test can be the rival that writes earlier."""
+
+    before_commit: Callable[[Changes], None] = lambda _: None
+    stored_cases: dict[tuple[str, CaseId], Case] = field(default_factory=dict)
+    stored_periods: dict[tuple[str, Period], PeriodState] = field(default_factory=dict)
+    stored_heads: dict[Book, Head] = field(default_factory=dict)
+    journal: dict[Book, list[RecordedEntry]] = field(default_factory=dict)
+    hold_amounts: dict[tuple[str, str, date], int] = field(default_factory=dict)
+    released_holds: set[tuple[str, str, date]] = field(default_factory=set)
+    stored_availables: dict[tuple[str, str], Available] = field(default_factory=dict)
+    stored_invoices: dict[tuple[str, Period], Invoice] = field(default_factory=dict)
+    stored_payouts: dict[str, Payout] = field(default_factory=dict)
+    stored_parked: dict[str, Parked] = field(default_factory=dict)
+    marks: set[str] = field(default_factory=set)
+
+    def commit(self, changes: Changes) -> None:
+        self.before_commit(changes)
+        self._check(changes)
+        self.stored_cases |= {(case.client, case.case_id): case for case in changes.cases}
+        self.stored_periods |= {(state.client, state.period): state for state in changes.periods}
+        self.stored_invoices |= {(invoice.client, invoice.period): invoice for invoice in changes.invoices}
+        self.stored_payouts |= {payout.id: payout for payout in changes.payouts}
+        self.stored_availables |= {(it.expert, it.currency): it for it in changes.availables}
+        self.stored_parked |= {parked.id: parked for parked in changes.parked}
+        for parked_id in changes.unparked:
+            self.stored_parked.pop(parked_id, None)
+        self.marks |= set(changes.once)
+        for recorded in changes.entries:
+            self.journal.setdefault(recorded.entry.book, []).append(recorded)
+        self.stored_heads |= {after.book: after for _, after in changes.heads}
+        self.released_holds |= {(hold.expert, hold.currency, hold.release_on) for hold in changes.released}
+        for hold in changes.holds:
+            self._hold(hold)
+
+    def _check(self, changes: Changes) -> None:
+        stored = [
+            *((case.revision, self.stored_cases.get((case.client, case.case_id))) for case in changes.cases),
+            *((it.revision, self.stored_periods.get((it.client, it.period))) for it in changes.periods),
+            *((it.revision, self.stored_invoices.get((it.client, it.period))) for it in changes.invoices),
+            *((it.revision, self.stored_payouts.get(it.id)) for it in changes.payouts),
+            *((it.revision, self.stored_availables.get((it.expert, it.currency))) for it in changes.availables),
+        ]
+        if any(revision != (item.revision if item else 0) + 1 for revision, item in stored):
+            raise Contention("somebody wrote first")
+        if any(before != self.head(before.book) for before, _ in changes.heads) or self.marks & set(changes.once):
+            raise Contention("somebody posted first")
+        for hold in changes.released:
+            key = (hold.expert, hold.currency, hold.release_on)
+            if key in self.released_holds or self.hold_amounts.get(key, 0) != hold.minor_units:
+                raise Contention("a hold changed")
+
+    def _hold(self, hold: HoldChange) -> None:
+        key = (hold.expert, hold.currency, hold.release_on)
+        if key in self.released_holds:
+            to = self.stored_availables.get(key[:2], Available(hold.expert, hold.currency))
+            self.stored_availables[key[:2]] = replace(
+                to, minor_units=to.minor_units + hold.minor_units, revision=to.revision + 1
+            )
+        else:
+            self.hold_amounts[key] = self.hold_amounts.get(key, 0) + hold.minor_units
+
+    def pause(self, attempt: int) -> None:
+        """Nobody waits in memory."""
+
+    def head(self, book: Book) -> Head:
+        return self.stored_heads.get(book, Head(book))
+
+    def heads_of(self, books: Collection[Book]) -> Mapping[Book, Head]:
+        return {book: self.head(book) for book in books}
+
+    def heads(self) -> Iterator[Head]:
+        return iter(list(self.stored_heads.values()))
+
+    def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
+        return iter(self.journal.get(book, [])[after:])
+
+    def cases(self, keys: Collection[CaseKey]) -> Mapping[CaseKey, Case]:
+        return {key: self.stored_cases.get(key, Case(*key)) for key in keys}
+
+    def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
+        return {key: self.stored_periods.get(key, PeriodState(*key)) for key in keys}
+
+    def due(self, as_of: datetime) -> Iterator[CaseKey]:
+        for case in list(self.stored_cases.values()):
+            if case.due_at is not None and case.due_at <= as_of:
+                yield case.client, case.case_id
+
+    def invoice(self, client: str, period: Period) -> Invoice | None:
+        return self.stored_invoices.get((client, period))
+
+    def unfinished_invoices(self) -> Iterator[tuple[str, Period]]:
+        return iter([key for key, it in self.stored_invoices.items() if not it.is_finished])
+
+    def balances(self, expert: str) -> Balances:
+        held = tuple(
+            HoldChange(key[0], Currency(key[1]), key[2], minor)
+            for key, minor in sorted(self.hold_amounts.items())
+            if key[0] == expert and key not in self.released_holds
+        )
+        return Balances(held, tuple(it for key, it in sorted(self.stored_availables.items()) if key[0] == expert))
+
+    def payout(self, payout_id: str) -> Payout | None:
+        return self.stored_payouts.get(payout_id)
+
+    def unfinished_payouts(self) -> Iterator[str]:
+        return iter([id_ for id_, it in self.stored_payouts.items() if not it.is_finished])
+
+    def is_posted(self, entry_id: str) -> bool:
+        return entry_id in self.marks
+
+    def find_parked(self, parked_id: str) -> Parked | None:
+        return self.stored_parked.get(parked_id)
+
+    def payouts(self) -> Iterator[Payout]:
+        return iter(list(self.stored_payouts.values()))
+
+    def invoices(self) -> Iterator[Invoice]:
+        return iter(list(self.stored_invoices.values()))
+
+    def payable(self) -> Mapping[tuple[str, Currency], int]:
+        sums: dict[tuple[str, Currency], int] = {}
+        for expert, code, day in self.hold_amounts:
+            if (expert, code, day) not in self.released_holds:
+                key = (expert, Currency(code))
+                sums[key] = sums.get(key, 0) + self.hold_amounts[expert, code, day]
+        for (expert, code), available in self.stored_availables.items():
+            key = (expert, Currency(code))
+            sums[key] = sums.get(key, 0) + available.minor_units
+        return sums
+
+    def event_is_done(self, event_id: str) -> bool:
+        return f"event/{event_id}" in self.marks
+
+    def mark_event_done(self, event_id: str, as_of: datetime) -> None:  # noqa: ARG002  # memory forgets nothing
+        self.marks.add(f"event/{event_id}")

@@ -1,0 +1,220 @@
+"""Settlement: one end for any order, repetition and interleaving of the same facts; nothing is lost."""
+
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from events.decode import Delivery
+from ledger.balances import TrialBalance
+from settlement.cases import CycleState, CycleStatus
+from settlement.parking import ParkReason
+from settlement.ports import Changes
+from settlement.release import release
+from tests.world import RATING, World, a_contract, a_plan, an_expert, at
+
+BONUS = [{"at_least_percent": "75", "amount": "0.10"}]
+
+
+def a_rated_world() -> World:
+    return World(contract=a_contract(rating=RATING), plan=a_plan(csat_bonus=BONUS))
+
+
+def status(world: World, case: str, number: int = 1) -> tuple[CycleStatus, str]:
+    state = world.cycle(case, number)
+    assert isinstance(state, CycleState)
+    return state.status, state.why
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[World, list[Delivery]]:
+    """A few cases with everything that may happen to them, within one month."""
+    world = a_rated_world()
+    facts: list[Delivery] = []
+    for case in ("C1", "C2", "C3"):
+        day = 2
+        for _ in range(draw(st.integers(1, 3))):
+            expert = draw(st.sampled_from(["maya", "noah"]))
+            facts.append(world.completed(case, f"2026-03-{day:02d}T10:00:00", expert=expert))
+            if draw(st.booleans()):
+                hour = draw(st.integers(11, 23))
+                facts.append(world.rated(case, f"2026-03-{day:02d}T{hour}:00:00", draw(st.integers(1, 5))))
+            if draw(st.booleans()):
+                passed = draw(st.booleans())
+                facts.append(world.fact("resolution.qa_reviewed", case, f"2026-03-{day:02d}T12:30:00", passed=passed))
+            day += draw(st.integers(1, 9))
+            facts.append(world.reopened(case, f"2026-03-{day:02d}T09:00:00"))
+            day += 0
+        if draw(st.booleans()):
+            facts.pop()
+    return world, [replace(fact, received_at=at("2026-03-31T12:00:00")) for fact in facts]
+
+
+def played(template: World, facts: list[Delivery], batch: int) -> World:
+    """The facts sent in batches to a world of their own, and all windows swept."""
+    world = World(contract=template.contract, plan=template.plan)
+    for start in range(0, len(facts), batch):
+        world.send(*facts[start : start + batch])
+        world.check()
+    world.sweep("2026-04-01T00:00:00")
+    world.check()
+    return world
+
+
+def ends(world: World) -> tuple[TrialBalance, list[tuple[CycleStatus, str]]]:
+    states = [
+        (state.status, state.why)
+        for key in sorted(world.store.stored_cases)
+        for state in world.store.stored_cases[key].cycles
+        if state.why != "superseded"
+    ]
+    return world.trial_balance(), states
+
+
+@given(histories(), st.integers(1, 7), st.randoms(use_true_random=False))
+@settings(max_examples=150, deadline=None)
+def test_any_order_repetition_and_batching_of_the_same_facts_ends_in_the_same_books(
+    history: tuple[World, list[Delivery]], batch: int, rng: random.Random
+) -> None:
+    template, facts = history
+    shuffled = facts + rng.sample(facts, len(facts) // 2)
+    rng.shuffle(shuffled)
+    assert ends(played(template, facts, batch=1)) == ends(played(template, shuffled, batch=batch))
+
+
+@given(histories())
+@settings(max_examples=50, deadline=None)
+def test_playing_everything_again_posts_nothing(history: tuple[World, list[Delivery]]) -> None:
+    template, facts = history
+    world = played(template, facts, batch=3)
+    before = world.entries()
+    world.send(*facts)
+    world.sweep("2026-04-02T00:00:00")
+    assert world.entries() == before
+
+
+def test_a_reversal_negates_what_was_posted_line_by_line() -> None:
+    world = a_rated_world()
+    world.send(world.completed("C1", "2026-03-02"), world.rated("C1", "2026-03-02T01:00:00", 5))
+    world.send(world.reopened("C1", "2026-03-03"))
+    settled, reversal = world.entries()
+    negated = {(line.account, -line.amount.minor_units) for line in settled.postings}
+    assert {(line.account, line.amount.minor_units) for line in reversal.postings} == negated
+
+
+def test_a_rating_delivered_before_its_completion_is_kept_and_counts() -> None:
+    world = a_rated_world()
+    world.send(world.rated("C1", "2026-03-02T01:00:00", 2, received="2026-03-02T01:00:00"))
+    world.send(world.completed("C1", "2026-03-02", received="2026-03-03"))
+    assert status(world, "C1") == (CycleStatus.WAIVED, "rated_below_threshold")
+
+
+def test_a_timely_rating_that_is_delivered_after_the_charge_takes_it_back() -> None:
+    world = a_rated_world()
+    world.send(world.completed("C1", "2026-03-02"))
+    world.sweep("2026-03-05")
+    assert world.balance("client/acme/unbilled") == "0.99"
+    world.send(world.rated("C1", "2026-03-03", 1, received="2026-03-20"))
+    assert world.balance("client/acme/unbilled") == "0.00"
+    world.check()
+
+
+def test_a_timely_rating_that_is_delivered_after_the_acceptance_limit_is_evidence_only() -> None:
+    world = a_rated_world()
+    world.send(world.completed("C1", "2026-03-02"))
+    world.sweep("2026-03-05")
+    world.send(world.rated("C1", "2026-03-03", 1, received="2026-04-05"))
+    assert world.balance("client/acme/unbilled") == "0.99"
+    case = next(iter(world.store.stored_cases.values()))
+    assert len(case.facts) == 2
+    assert len(case.evidence_only) == 1
+
+
+def test_a_late_reopening_merges_two_cycles_and_reverses_the_later_one() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-02"))
+    world.send(world.reopened("C1", "2026-03-11"), world.completed("C1", "2026-03-12", expert="noah"))
+    assert world.balance("client/acme/unbilled") == "1.98"
+    world.send(world.reopened("C1", "2026-03-05", received="2026-03-14"))
+    assert world.balance("client/acme/unbilled") == "0.99"
+    assert status(world, "C1", 2) == (CycleStatus.REVERSED, "superseded")
+    world.check()
+
+
+def test_a_second_completion_without_a_reopening_is_the_same_solution() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-02"), world.completed("C1", "2026-03-03", expert="noah"))
+    assert world.balance("client/acme/unbilled") == "0.99"
+    assert world.balance("expert/noah/payable") == "0.00"
+
+
+def test_a_failed_quality_review_waives_the_charge_and_forfeits_the_earning() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-02"))
+    world.send(world.fact("resolution.qa_reviewed", "C1", "2026-03-04", passed=False))
+    assert status(world, "C1") == (CycleStatus.WAIVED, "qa_failed")
+    assert world.trial_balance().balances == {}
+
+
+def test_a_dispute_counts_only_once_it_is_upheld_and_in_either_order_of_delivery() -> None:
+    for order in (slice(None), slice(None, None, -1)):
+        world = World()
+        world.send(world.completed("C1", "2026-03-02"))
+        said = [
+            world.fact("resolution.disputed", "C1", "2026-03-04", dispute="D1", received="2026-03-06"),
+            world.fact("dispute.decided", "C1", "2026-03-05", dispute="D1", upheld=True, received="2026-03-06"),
+        ][order]
+        world.send(said[0])
+        assert world.balance("client/acme/unbilled") == "0.99"
+        world.send(said[1])
+        assert status(world, "C1") == (CycleStatus.WAIVED, "dispute_upheld")
+        assert world.balance("expert/maya/payable") == "0.00"
+
+
+def test_an_unknown_expert_is_parked_and_settles_once_it_is_applied_and_released() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-02", expert="zoe"))
+    [parked] = world.store.stored_parked.values()
+    assert parked.reason == ParkReason.UNKNOWN_EXPERT
+    assert release(world.store, world.registry, parked.id, at("2026-03-03")).parked == 1
+    assert list(world.store.stored_parked) == [parked.id]
+    world.registry.all_experts["zoe"] = an_expert("zoe")
+    release(world.store, world.registry, parked.id, at("2026-03-03"))
+    assert world.balance("expert/zoe/payable") == "-0.59"
+    assert world.store.stored_parked == {}
+
+
+def test_an_unpriced_resolution_is_parked_and_not_charged_nothing() -> None:
+    rates = [{"id": "chat", "match": {"channel": ["chat"]}, "price": {"model": "per_unit", "unit": "0.99"}}]
+    world = World(contract=a_contract(rates=rates))
+    world.send(
+        world.completed("C1", "2026-03-02", channel="phone"), world.completed("C2", "2026-03-02", channel="chat")
+    )
+    [parked] = world.store.stored_parked.values()
+    assert parked.reason == ParkReason.NO_MATCHING_RATE
+    assert "phone" in parked.detail
+    assert world.balance("client/acme/unbilled") == "0.99"
+
+
+def test_a_fact_under_a_known_id_with_other_content_is_parked() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-02", id="F1"))
+    result = world.send(world.completed("C1", "2026-03-03", id="F1"))
+    assert result.parked == 1
+    assert [it.reason for it in world.store.stored_parked.values()] == [ParkReason.FACT_CONFLICT]
+
+
+def test_a_rival_that_writes_first_is_noticed_and_nothing_is_charged_twice() -> None:
+    world = World()
+    delivery = world.completed("C1", "2026-03-02")
+    rivals = [delivery, world.completed("C2", "2026-03-02")]
+
+    def rival(_: Changes) -> None:
+        if rivals:
+            world.send(rivals.pop())
+
+    world.store.before_commit = rival
+    world.send(delivery)
+    assert world.balance("client/acme/unbilled") == "1.98"
+    world.check()
