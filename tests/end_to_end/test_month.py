@@ -14,6 +14,7 @@ from rich.console import Console
 from cli.connection import Connection, connect
 from cli.report import Report
 from cli.run import play, set_up
+from docs.generate import run_block
 from infra.local.player import Player
 from infra.local.sample_month import SampleMonth, sample_month
 from infra.local.stack import LocalStack, local_stack, running_stack
@@ -21,7 +22,7 @@ from ledger.balances import trial_balance
 from settlement.release import release
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
-RESOLUTIONS = 300
+RESOLUTIONS = 3000
 START = datetime(2026, 10, 1, tzinfo=UTC)
 
 
@@ -69,6 +70,17 @@ def test_the_month_ends_with_everything_accounted_for(played: Played) -> None:
     assert played.report.reconciled
     assert played.report.books_verified == len(list(played.here.store.heads()))
     assert {invoice["client"] for invoice in played.report.invoices} == {"acme", "nordwind", "sakura"}
+
+
+def test_the_readme_shows_what_the_month_really_ends_with(played: Played) -> None:
+    """But for payouts: which expert's resolution takes which tier depends on the order of settlement within a day."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    lines = run_block(played.report).splitlines()
+    shown = [
+        line for line in lines if line.startswith(("acme ", "nordwind ", "sakura ", "charged ", "waived", "reversed "))
+    ]
+    assert len(shown) == 8
+    assert [line for line in shown if line not in readme] == []
 
 
 def test_what_was_parked_is_exactly_what_the_month_holds_to_be_parked(played: Played) -> None:
