@@ -28,6 +28,10 @@ run: .venv/installed ## the sample month on the embedded stack; SERVE=0 ends aft
 test: .venv/installed ## all tests
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
+.PHONY: bench
+bench: .venv/installed ## measurements, also written to build/bench.json
+	@$(BIN)/python -m bench
+
 .PHONY: check
 check: .venv/installed ## ruff, mypy, import rules, template lint, generated documents
 	@$(BIN)/ruff format --check .

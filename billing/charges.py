@@ -36,11 +36,12 @@ class Charge:
 
     accrued: int = 0
     discount: int = 0
+    capped: int = 0
 
     @property
     def net(self) -> int:
-        """The charge after its discount."""
-        return self.accrued - self.discount
+        """The charge after its discount and what the cap took."""
+        return self.accrued - self.discount - self.capped
 
 
 def issue_price(contract: Contract, rate: Rate, state: PeriodState) -> tuple[FrozenPrice, PeriodState]:
@@ -58,9 +59,14 @@ def issue_price(contract: Contract, rate: Rate, state: PeriodState) -> tuple[Fro
     return price, state.with_counter(rate.id, replace(counter, issued=ordinal))
 
 
-def charge_at(price: FrozenPrice, discount_basis_points: int) -> Charge:
-    """The charge at a frozen price; the discount is rounded up to a whole minor unit, in the client's favour."""
-    return Charge(price.accrued, round_up(Fraction(price.accrued * discount_basis_points, 10_000)))
+def charge_at(price: FrozenPrice, discount_basis_points: int, room: int | None = None) -> Charge:
+    """The charge at a frozen price; the discount is rounded up to a whole minor unit, in the client's favour.
+
+    `room` is what the cap leaves, in minor units; the cap takes what goes beyond. None: no cap.
+    """
+    discount = round_up(Fraction(price.accrued * discount_basis_points, 10_000))
+    beyond = 0 if room is None else max(0, price.accrued - discount - max(0, room))
+    return Charge(price.accrued, discount, beyond)
 
 
 def count_change(state: PeriodState, rate_id: str, before: Charge | None, after: Charge | None) -> PeriodState:
@@ -72,18 +78,24 @@ def count_change(state: PeriodState, rate_id: str, before: Charge | None, after:
         net=counter.net + (after is not None) - (before is not None),
         accrued=counter.accrued + new.accrued - old.accrued,
         discount=counter.discount + new.discount - old.discount,
+        capped=counter.capped + new.capped - old.capped,
     )
     return state.with_counter(rate_id, changed)
 
 
-def credit_after_close(closed: PeriodState, rate_id: str, amount: int) -> tuple[int, PeriodState]:
+def credit_after_close(
+    closed: PeriodState, rate_id: str, amount: int, earlier: int | None = None
+) -> tuple[int, PeriodState]:
     """What a client gets back for one resolution of a closed period, and the period with that credit counted.
 
-    At most `amount` (its frozen net charge) and at most the effective unit price that the invoice charged for the rate.
-    That unit is billed / N in whole minor units, cumulatively rounded down, so that crediting all N gives back exactly
-    what was billed.
+    At most `amount` (its frozen net charge) and at most the effective unit price that the invoice charged for the rate,
+    of which `earlier` was given back already (None: nothing). That unit is billed / N in whole minor units, rounded
+    down cumulatively over the resolutions credited, so that crediting all N gives back at most what was billed.
     """
     counter = closed.counter(rate_id)
+    if earlier is not None:
+        left = counter.billed // counter.net - earlier if counter.net else 0
+        return max(0, min(amount, left)), closed
     share = _credited_through(counter, counter.credited + 1) - _credited_through(counter, counter.credited)
     return min(amount, share), closed.with_counter(rate_id, replace(counter, credited=counter.credited + 1))
 

@@ -1,6 +1,6 @@
 """Contracts: a client's terms as data. One version prices a whole period and starts at a period's first day."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from billing.calendars import Calendar
 from billing.periods import Period, period_of_date
 from events.facts import OwnerId, Resolver, Slug
-from ledger.money import Currency, parse_decimal
-from ledger.terms import Amount, CurrencyCode, Percent, Terms
+from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
+from ledger.terms import Amount, CurrencyCode, FieldPath, Percent, Terms, format_path
 
 
 def _check_time_zone(name: str) -> str:
@@ -94,7 +95,10 @@ Price = Annotated[PerUnit | Graduated | Volume | Package, Field(discriminator="m
 
 
 class Match(Terms):
-    """Which resolutions a rate is for: every attribute that is named must have one of its values."""
+    """Which resolutions a rate is for: every attribute that is named must have one of its values.
+
+    `calendar` names calendars of the contract; the resolution's resolved_at must fall in any of them.
+    """
 
     channel: tuple[Slug, ...] | None = None
     language: tuple[Slug, ...] | None = None
@@ -102,6 +106,7 @@ class Match(Terms):
     priority: tuple[Slug, ...] | None = None
     route: tuple[Slug, ...] | None = None
     resolver: tuple[Resolver, ...] | None = None
+    calendar: Annotated[tuple[Slug, ...], Field(min_length=1)] | None = None
 
 
 class Rate(Terms):
@@ -150,6 +155,27 @@ class Rating(Terms):
         return int(parse_decimal(self.discount_percent or "0") * 100)
 
 
+class CapAction(StrEnum):
+    """What happens to usage beyond the cap."""
+
+    WAIVE = "waive"
+    ALERT = "alert"
+
+
+class Cap(Terms):
+    """The most that a period's usage costs, before tax; or, with `alert`, only the amount to be warned about."""
+
+    amount: Amount
+    action: CapAction = CapAction.WAIVE
+
+
+class Commitment(Terms):
+    """Resolutions the client has promised to take in each period; each one missing is charged at `unit`."""
+
+    units: Annotated[int, Field(gt=0, strict=True)]
+    unit: Amount
+
+
 class Contract(Terms):
     """One version of a client's terms, in force from `starts_on` until the next version or `ends_on` (exclusive)."""
 
@@ -164,9 +190,14 @@ class Contract(Terms):
     close_delay_hours: Hours = 24
     rating: Rating | None = None
     minimum: Amount = "0"
+    cap: Cap | None = None
+    commitment: Commitment | None = None
+    prepaid: bool = False
     tax_percent: Percent = "0"
     net_days: Annotated[int, Field(ge=0, le=365, strict=True)] = 30
-    rates: Annotated[tuple[Rate, ...], Field(min_length=1)]
+    calendars: tuple[Calendar, ...] = ()
+    # An invoice at Stripe has at most 250 lines: one for each rate, and a few more.
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=200)]
 
     @field_validator("ends_on")
     @classmethod
@@ -176,23 +207,70 @@ class Contract(Terms):
             raise ValueError(f"{ends_on} is not after starts_on, {starts_on}")
         return ends_on
 
-    @field_validator("rates")
-    @classmethod
-    def _every_rate_has_an_id_of_its_own(cls, rates: tuple[Rate, ...]) -> tuple[Rate, ...]:
-        ids = [rate.id for rate in rates]
-        for place, rate_id in enumerate(ids):
-            if rate_id in ids[:place]:
-                raise ValueError(f"rates[{place}].id: {rate_id} is the id of rates[{ids.index(rate_id)}] already")
-        return rates
+    @model_validator(mode="after")
+    def _refers_to_what_is_there(self) -> "Contract":
+        for path, what in reference_problems(self.model_dump()):
+            raise ValueError(f"{format_path(path)}: {what}")
+        return self
 
     @property
     def version(self) -> str:
         """The version's name: its first period."""
         return period_of_date(self.starts_on)
 
+    @property
+    def cap_minor(self) -> int | None:
+        """The cap in minor units; None if there is none."""
+        return (
+            None if self.cap is None else round_half_away(to_minor_units(parse_decimal(self.cap.amount), self.currency))
+        )
+
+    @property
+    def waives_beyond(self) -> int | None:
+        """The minor units beyond which usage is waived; None if it never is."""
+        return self.cap_minor if self.cap is not None and self.cap.action is CapAction.WAIVE else None
+
     def rate(self, rate_id: str) -> Rate:
         """The rate of an id; KeyError if the card has none."""
         return next(rate for rate in self.rates if rate.id == rate_id)
+
+
+def reference_problems(contract: Mapping[str, object]) -> Iterator[tuple[FieldPath, str]]:
+    """Ids that occur twice and names of calendars that are not there, each with its field.
+
+    The contract is plain data and may be broken elsewhere: what cannot be read is passed over, so that one mistake in
+    a file does not hide the others.
+    """
+    rates, calendars = (_items(contract.get(name, ())) for name in ("rates", "calendars"))
+    yield from _twice("rates", rates)
+    yield from _twice("calendars", calendars)
+    if calendars is None or rates is None:
+        return
+    known = list(dict.fromkeys(str(calendar.get("id")) for calendar in calendars))
+    for position, rate in enumerate(rates):
+        match = rate.get("match")
+        for place, name in enumerate(_texts(match.get("calendar")) if isinstance(match, Mapping) else ()):
+            if name not in known:
+                there = f"there are {', '.join(known)}" if known else "the contract has no calendars"
+                yield ("rates", position, "match", "calendar", place), f"there is no calendar {name}; {there}"
+
+
+def _items(value: object) -> list[Mapping[str, object]] | None:
+    """The items of a list, an empty one for each that has no fields; None for what is no list."""
+    if not isinstance(value, list | tuple):
+        return None
+    return [item if isinstance(item, Mapping) else {} for item in value]
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
+
+
+def _twice(name: str, items: Iterable[Mapping[str, object]] | None) -> Iterator[tuple[FieldPath, str]]:
+    ids = [item.get("id") for item in items or ()]
+    for place, item_id in enumerate(ids):
+        if item_id is not None and item_id in ids[:place]:
+            yield (name, place, "id"), f"{item_id} is the id of {name}[{ids.index(item_id)}] already"
 
 
 class ContractNotInForce(LookupError):

@@ -47,14 +47,16 @@ class RateCounter:
     """What one rate has seen in one period.
 
     `issued` numbers ordinals from 1 without gaps and is never lowered; `net` counts the resolutions that still stand.
-    `accrued` and `discount` are minor units >= 0 posted for those that stand, before and of discounts. `billed` is what
-    the close charged for the rate before discounts; `credited` counts the resolutions credited since.
+    `accrued`, `discount` and `capped` are minor units >= 0 posted for those that stand: before discounts, of discounts,
+    and what the cap took. `billed` is what the close charged for the rate before discounts and after the cap;
+    `credited` counts the resolutions credited since.
     """
 
     issued: int = 0
     net: int = 0
     accrued: int = 0
     discount: int = 0
+    capped: int = 0
     billed: int = 0
     credited: int = 0
 
@@ -63,21 +65,38 @@ class RateCounter:
 class PeriodState:
     """One client's period: its status, counters per rate, and what it owes to other periods.
 
-    `credits` (minor units >= 0) were given in this period for earlier ones. `carried` (minor units, negative in the
-    client's favour) is what the close left in `unbilled` for the next invoice.
+    `credits` (minor units > 0) were given in this period for earlier ones, by earlier period. `carried` (minor units,
+    negative in the client's favour) is what the close left in `unbilled` for the next invoice. `alerted` names the
+    alerts that were told, such as cap:50.
     """
 
     client: str
     period: Period
     status: PeriodStatus = PeriodStatus.OPEN
     rates: tuple[tuple[str, RateCounter], ...] = ()
-    credits: int = 0
+    credits: tuple[tuple[Period, int], ...] = ()
     carried: int = 0
+    alerted: tuple[str, ...] = ()
     revision: int = 0
 
     def counter(self, rate_id: str) -> RateCounter:
         """The counter of a rate; all zeros if the rate has seen nothing."""
         return dict(self.rates).get(rate_id, RateCounter())
+
+    @property
+    def charged(self) -> int:
+        """What stands charged in the period so far, after discounts and the cap, in minor units."""
+        return sum(counter.accrued - counter.discount - counter.capped for _, counter in self.rates)
+
+    @property
+    def given_back(self) -> int:
+        """What was given in this period for all earlier ones, in minor units."""
+        return sum(minor for _, minor in self.credits)
+
+    def with_credit(self, earlier: Period, minor_units: int) -> "PeriodState":
+        """A copy in which that much more (less, if negative) was given for an earlier period."""
+        changed = {**dict(self.credits), earlier: dict(self.credits).get(earlier, 0) + minor_units}
+        return replace(self, credits=tuple(sorted((period, minor) for period, minor in changed.items() if minor)))
 
     def with_counter(self, rate_id: str, counter: RateCounter) -> "PeriodState":
         """A copy with one rate's counter put in place."""

@@ -6,8 +6,10 @@ All exact amounts are Fractions of minor units.
 from fractions import Fraction
 from functools import lru_cache
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
-from billing.contracts import Graduated, Match, Package, PerUnit, Price, Rate, Tier, Volume
+from billing.calendars import falls_in
+from billing.contracts import Contract, Graduated, Match, Package, PerUnit, Price, Rate, Tier, Volume
 from events.facts import Completed
 from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
 
@@ -68,6 +70,9 @@ def accrual(rate: Rate, ordinal: int, code: Currency) -> int:
     place = ordinal - rate.included
     if place <= 0:
         return 0
+    listed = list_price(rate.price, place, code)
+    if listed.denominator == 1:
+        return listed.numerator  # a whole number moves no rounding
     through = round_half_away(_listed_through(rate.price, place, code))
     return through - round_half_away(_listed_through(rate.price, place - 1, code))
 
@@ -89,20 +94,26 @@ def total(rate: Rate, count: int, code: Currency) -> int:
     return round_half_away(exact)
 
 
-def matching_rate(rates: tuple[Rate, ...], solution: Completed) -> Rate | None:
-    """The first rate whose every named attribute has the solution's value; None if there is none."""
-    return next((rate for rate in rates if _matches(rate.match, solution)), None)
+def matching_rate(contract: Contract, solution: Completed) -> Rate | None:
+    """The first rate whose every named attribute has the solution's value; None if there is none.
+
+    A rate with calendars is for what was resolved in any of them, in the contract's time zone.
+    """
+    return next((rate for rate in contract.rates if _matches(rate.match, contract, solution)), None)
 
 
-def _matches(wanted: Match, solution: Completed) -> bool:
-    return all(
-        values is None or value in values
-        for values, value in (
-            (wanted.channel, solution.channel),
-            (wanted.language, solution.language),
-            (wanted.skill, solution.skill),
-            (wanted.priority, solution.priority),
-            (wanted.route, solution.route),
-            (wanted.resolver, solution.resolver),
-        )
+def _matches(wanted: Match, contract: Contract, solution: Completed) -> bool:
+    return (
+        (wanted.channel is None or solution.channel in wanted.channel)
+        and (wanted.language is None or solution.language in wanted.language)
+        and (wanted.skill is None or solution.skill in wanted.skill)
+        and (wanted.priority is None or solution.priority in wanted.priority)
+        and (wanted.route is None or solution.route in wanted.route)
+        and (wanted.resolver is None or solution.resolver in wanted.resolver)
+        and (wanted.calendar is None or _is_in_any(wanted.calendar, contract, solution))
     )
+
+
+def _is_in_any(wanted: tuple[str, ...], contract: Contract, solution: Completed) -> bool:
+    zone = ZoneInfo(contract.time_zone)
+    return any(calendar.id in wanted and falls_in(calendar, solution.time, zone) for calendar in contract.calendars)

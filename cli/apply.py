@@ -1,6 +1,7 @@
 """`solvent apply`: bring a folder of terms into the registry, checked as a whole before anything is written."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -9,56 +10,117 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.terms_files import BrokenFiles, FileProblem, read_folder
-from settlement.apply import Change, NewTerms, TermsRefused, TermsRegistry, count_unchanged, plan_changes
+from settlement.apply import Change, Kind, NewTerms, TermsRefused, count_unchanged, plan_changes
 from settlement.ports import Contention
+from settlement.price_changes import (
+    ContractChange,
+    PriceRegistry,
+    content_hash,
+    propose,
+    sign_first_versions,
+    split_price_changes,
+)
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
+Identity = Callable[[], str | None]
 
 
-def apply_folder(folder: Path, registry: TermsRegistry, as_of: date, console: Console, *, check_only: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What the documents change: at once, and after a second person approved it."""
+
+    terms: NewTerms
+    at_once: tuple[Change, ...]
+    waiting: tuple[ContractChange, ...]
+
+    @property
+    def changes_a_contract(self) -> bool:
+        """Whether it is to be recorded who did this."""
+        return bool(self.waiting) or any(change.kind is Kind.CONTRACT for change in self.at_once)
+
+
+def nobody() -> None:
+    """The identity of a caller who does not say who they are."""
+
+
+def apply_folder(
+    folder: Path,
+    registry: PriceRegistry,
+    as_of: date,
+    console: Console,
+    *,
+    check_only: bool,
+    identity: Identity = nobody,
+) -> int:
     """Make the registry say what the files say, and print what changed; the exit code.
 
     0: done, or nothing to do. 2: the files have problems, one a line as `file:line: field: problem`, and nothing was
     written. 1: somebody else changed the registry meanwhile; applying again completes what was begun, as after a crash.
-    With `check_only` nothing is written.
+    Changes of agreed prices are not written but wait for a second person; without an `identity` to propose them nothing
+    is written, and the code is 2. With `check_only` nothing is written.
     """
     try:
         read = read_folder(folder)
     except BrokenFiles as broken:
-        return _refuse(broken.problems, console)
+        return refuse(broken.problems, console)
+    current = registry.current_terms()
     try:
-        changes = plan_changes(registry.current_terms(), read.terms, as_of)
+        changes = plan_changes(current, read.terms, as_of)
     except TermsRefused as refused:
         found = {read.problem(it.place, it.path, it.what, it.other) for it in refused.problems}
-        return _refuse(sorted(found), console)
-    try:
-        if not check_only:
-            registry.write(changes)
-    except Contention as contention:
-        _say(f"{contention}. Apply the folder again.", console)
-        return UNEXPECTED
-    _summarise(changes, read.terms, console, check_only=check_only)
+        return refuse(sorted(found), console)
+    plan = _Plan(read.terms, *split_price_changes(current, changes))
+    if not check_only:
+        return _write(plan, registry, as_of, identity() if plan.changes_a_contract else None, console)
+    _summarise(plan, console, check_only=True)
     return DONE
 
 
-def _refuse(problems: Sequence[FileProblem], console: Console) -> int:
+def _write(plan: _Plan, registry: PriceRegistry, as_of: date, by: str | None, console: Console) -> int:
+    if plan.waiting and by is None:
+        clients = ", ".join(change.client for change in plan.waiting)
+        say(f"The terms of {clients} change: say who proposes that with --by NAME. Nothing was written.", console)
+        return REFUSED
+    try:
+        registry.write(sign_first_versions(plan.at_once, by, as_of))
+        proposal = propose(registry, plan.waiting, by, as_of) if plan.waiting and by is not None else None
+    except Contention as contention:
+        say(f"{contention}. Apply the folder again.", console)
+        return UNEXPECTED
+    _summarise(plan, console, check_only=False)
+    if proposal is not None:
+        name = "" if proposal.proposed_by.startswith("arn:") else " --by NAME"
+        say(f"Proposed by {proposal.proposed_by} on {proposal.proposed_on}; a second person approves it with", console)
+        say(f"solvent contract approve {proposal.id}{name}", console)
+    return DONE
+
+
+def refuse(problems: Sequence[FileProblem], console: Console, consequence: str = "; nothing was written") -> int:
+    """Print every problem and what follows from that; the exit code."""
     for problem in problems:
-        _say(str(problem), console)
+        say(str(problem), console)
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    _say(f"{count}; nothing was written.", console)
+    say(f"{count}{consequence}.", console)
     return REFUSED
 
 
-def _summarise(changes: Sequence[Change], terms: NewTerms, console: Console, *, check_only: bool) -> None:
-    if changes:
+def _summarise(plan: _Plan, console: Console, *, check_only: bool) -> None:
+    if plan.at_once:
         table = Table("kind", "id", "what would change" if check_only else "what changed")
-        for change in changes:
+        for change in plan.at_once:
             table.add_row(change.kind.replace("_", " "), Text(change.id), Text(change.what))
         console.print(table)
-    verb = "would change" if check_only else "changed"
-    _say(f"{len(changes)} {verb}, {count_unchanged(terms, changes)} unchanged.", console)
+    if plan.waiting:
+        table = Table("client", "price change, for a second person to approve")
+        for waits in plan.waiting:
+            table.add_row(Text(waits.client), Text(waits.what))
+        console.print(table)
+    unchanged = count_unchanged(plan.terms, plan.at_once) - len(plan.waiting)
+    changed, waiting = ("would change", "would wait") if check_only else ("changed", "waiting")
+    rest = f"{len(plan.waiting)} {waiting} for approval ({content_hash(plan.waiting)}), " if plan.waiting else ""
+    say(f"{len(plan.at_once)} {changed}, {rest}{unchanged} unchanged.", console)
 
 
-def _say(line: str, console: Console) -> None:
+def say(line: str, console: Console) -> None:
     """Print as it is: no markup, since fields have brackets, and no wrapping, since tools read the lines."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.aws.identity import caller_identity
 from infra.aws.registry import DynamoRegistry
 from infra.aws.secrets import stripe_keys
 from infra.aws.store import DynamoStore
@@ -22,6 +23,10 @@ class NoStack(CannotStart):
     """There is no stack to talk to."""
 
 
+class NameNotTaken(CannotStart):
+    """In AWS nobody may say who they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A stack's tables."""
@@ -29,6 +34,18 @@ class Connection:
     stack: str
     store: DynamoStore
     registry: DynamoRegistry
+    is_embedded: bool = False
+
+    def identity(self, by: str | None) -> str | None:
+        """Who runs the command: in AWS what AWS says, on the embedded stack whoever they say they are, if they do.
+
+        Raises NameNotTaken for a name given in AWS.
+        """
+        if self.is_embedded:
+            return by
+        if by is not None:
+            raise NameNotTaken("--by is for the embedded stack; in AWS you are who your credentials say you are")
+        return caller_identity()
 
     def stripe(self) -> StripeGateway:
         """The platform's account at Stripe that the stack uses."""
@@ -37,10 +54,11 @@ class Connection:
 
 def connect(stack: str | None) -> Connection:
     """The stack of that name in AWS; without a name the embedded one. Raises NoStack if that does not run."""
+    is_embedded = stack is None
     if stack is None:
         address = running_stack(RUN_FOLDER)
         if address is None:
             raise NoStack("no stack runs here: start one with `make run`, or name one in AWS with --stack")
         address.enter()
         stack = address.stack_name
-    return Connection(stack, DynamoStore(bind(stack)), DynamoRegistry())
+    return Connection(stack, DynamoStore(bind(stack)), DynamoRegistry(), is_embedded)

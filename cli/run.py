@@ -91,7 +91,8 @@ def play(stack: LocalStack, month: SampleMonth, folder: Path, console: Console, 
 def set_up(stack: LocalStack, here: Connection, player: Player, console: Console) -> None:
     """Apply the sample world, give every expert a Stripe account, and top up the platform's balance."""
     console.print("Setting up clients, contracts, pay plans and experts")
-    if apply_folder(SAMPLE_WORLD, here.registry, date(2026, 9, 30), console, check_only=False):
+    day = date(2026, 9, 30)
+    if apply_folder(SAMPLE_WORLD, here.registry, day, console, check_only=False, identity=lambda: "solvent run"):
         raise SystemExit(2)
     list(onboard(here.registry, stack.gateway()))
     _top_up(stack, player)

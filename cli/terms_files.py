@@ -15,15 +15,16 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from billing.contracts import Contract
+from billing.contracts import Contract, reference_problems
 from events.facts import OwnerId, Slug
+from ledger.terms import FieldPath, format_path
 from payouts.plans import PayPlan
-from settlement.apply import SET_BY_SOLVENT, Document, FieldPath, Kind, NewTerms, Place, format_path
+from settlement.apply import SET_BY_SOLVENT, Document, Kind, NewTerms, Place
 from settlement.registry import Client, Expert
 
 _MOST_FIELDS = 100_000
 _FOLDERS = {"clients": Kind.CLIENT, "contracts": Kind.CONTRACT, "pay_plans": Kind.PAY_PLAN, "experts": Kind.EXPERT}
-_MODELS: Mapping[Kind, type[Document]] = {
+MODELS: Mapping[Kind, type[Document]] = {
     Kind.CLIENT: Client,
     Kind.CONTRACT: Contract,
     Kind.PAY_PLAN: PayPlan,
@@ -108,6 +109,25 @@ def read_folder(folder: Path) -> TermsFolder:
     return reader.folder()
 
 
+def read_contracts(files: Sequence[Path]) -> TermsFolder:
+    """The contracts in these files, wherever they lie; raises BrokenFiles with every problem of every file."""
+    return _read_files(Kind.CONTRACT, files)
+
+
+def read_plans(files: Sequence[Path]) -> TermsFolder:
+    """The pay plans in these files, wherever they lie; raises BrokenFiles with every problem of every file."""
+    return _read_files(Kind.PAY_PLAN, files)
+
+
+def _read_files(kind: Kind, files: Sequence[Path]) -> TermsFolder:
+    reader = _Reader()
+    for path in files:
+        reader.read_as(kind, path, str(path))
+    if reader.problems:
+        raise BrokenFiles(sorted(set(reader.problems)))
+    return reader.folder()
+
+
 _DocumentT = TypeVar("_DocumentT", Client, Contract, PayPlan, Expert)
 
 
@@ -126,7 +146,11 @@ class _Reader:
             near = [guess for part in inside.parts[:-1] for guess in get_close_matches(part, _FOLDERS, 1)]
             what = f"is in none of the folders {', '.join(_FOLDERS)}" + _did_you_mean(near)
             self.problems.append(FileProblem(file, 1, 0, "", what))
-            return
+        else:
+            self.read_as(kind, path, file)
+
+    def read_as(self, kind: Kind, path: Path, file: str) -> None:
+        """Take in one file of documents of a kind; `file` is what problems call it."""
         nodes, broken = _compose(file, path.read_bytes())
         self.problems += broken
         for node in nodes:
@@ -146,7 +170,7 @@ class _Reader:
             return
         source = Source(file, _line(node), tree.lines)
         problems = [FileProblem(file, line, 0, format_path(path), what) for line, path, what in tree.problems]
-        document, faults = _validate(_MODELS[kind], value, tree)
+        document, faults = _validate(MODELS[kind], value, tree)
         problems += [source.problem(path, what) for path, what in faults]
         name = SET_BY_SOLVENT.get(kind, "")
         if (name,) in tree.lines:
@@ -311,7 +335,8 @@ def _validate(model: type[Document], value: object, tree: _Tree) -> tuple[Docume
         document = model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         errors = [one for one in error.errors(include_url=False) if not _is_consequence(one)]
-        return None, [_explain(model, one, tree) for one in errors]
+        references = reference_problems(value) if model is Contract and isinstance(value, dict) else ()
+        return None, [*(_explain(model, one, tree) for one in errors), *references]
     inexact = [
         (path, _not_a_date(tree.scalars[path].value))
         for path, day in _dates(document.model_dump(), ())
@@ -455,7 +480,8 @@ def _resolve(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[FieldPat
 def _inside(kind: object, step: str | int) -> object:
     """The type of a field or an item; `object` where there is none."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return _bare(kind.model_fields[str(step)].annotation) if step in kind.model_fields else object
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        return _bare(fields[str(step)].annotation) if step in fields else object
     arguments = {tuple: 0, dict: 1}
     origin = get_origin(kind)
     return _bare(get_args(kind)[arguments[origin]]) if origin in arguments else object
@@ -482,4 +508,5 @@ def _arms(kind: object) -> dict[str | int, type[BaseModel]]:
 def _fields(kind: object) -> list[str]:
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return []
-    return [name for name in kind.model_fields if name not in SET_BY_SOLVENT.values()]
+    names = [field.alias or name for name, field in kind.model_fields.items()]
+    return [name for name in names if name not in SET_BY_SOLVENT.values()]

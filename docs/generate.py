@@ -2,7 +2,8 @@
 
 A block is what stands between `<!-- generated: NAME -->` and `<!-- end -->`. `python -m docs.generate` writes all of
 them but the recorded ones: `run` comes from a report (`--run build/run/report.json`), `test` from the output of
-`make test` (`--tests FILE`). With `--check` nothing is written, and every stale block is named.
+`make test` (`--tests FILE`). The JSON Schemas in docs/schemas/ are written whole. With `--check` nothing is written,
+and every stale block and schema is named.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from billing.contracts import ContractHistory
 from billing.periods import PeriodState, period_of
 from cli.main import app
 from cli.report import Report, show
-from cli.terms_files import read_folder
+from cli.terms_files import MODELS, read_folder
 from events.decode import AUTHORITY, DATA_FIELDS, decode, envelop
 from events.facts import Instant, Party
 from infra.aws.tables import TABLES
@@ -52,6 +53,8 @@ from ledger.entries import Entry
 from ledger.money import format_minor_units
 from ledger.posting_rules import POSTING_RULES, Flow
 from payouts.plans import PlanHistory
+from settlement.apply import SET_BY_SOLVENT
+from settlement.apply import Kind as TermsKind
 from settlement.assess import Due, timing
 from settlement.cases import CycleState, split_cycles
 from settlement.decide import Terms, decide_cycle
@@ -192,7 +195,7 @@ def make_help_block() -> str:
     return _fenced(done.stdout)
 
 
-_PACKAGES = ("ledger", "events", "billing", "payouts", "settlement", "infra", "functions", "cli", "docs")
+_PACKAGES = ("ledger", "events", "billing", "payouts", "settlement", "infra", "functions", "cli", "docs", "bench")
 
 
 def folders_block() -> str:
@@ -353,6 +356,25 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "tables": tables_block,
 }
 RECORDED = frozenset({"run", "test"})
+SCHEMAS: Mapping[str, TermsKind] = {
+    "contract": TermsKind.CONTRACT,
+    "pay_plan": TermsKind.PAY_PLAN,
+    "client": TermsKind.CLIENT,
+    "expert": TermsKind.EXPERT,
+}
+
+
+def schema(kind: TermsKind) -> str:
+    """The JSON Schema of one document of terms, as an editor needs it while somebody writes one.
+
+    It says what a file may hold, not all that is checked: what depends on another field or file, `solvent contract
+    check` and `solvent apply --check` say.
+    """
+    model = MODELS[kind]
+    described = model.model_json_schema()
+    described["properties"].pop(SET_BY_SOLVENT.get(kind, ""), None)
+    header = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(header | described, indent=2) + "\n"
 
 
 def documents(root: Path) -> list[Path]:
@@ -403,6 +425,18 @@ def generate(root: Path, recorded: Mapping[str, str], *, check: bool) -> list[st
         found += [f"{path.relative_to(root)}: {name}" for name in stale]
         if stale and not check:
             path.write_text(text)
+    return found + _generate_schemas(root / "docs" / "schemas", check=check)
+
+
+def _generate_schemas(folder: Path, *, check: bool) -> list[str]:
+    """The schemas in a folder of them that were stale; none are written where there is no such folder."""
+    found = []
+    for name, kind in SCHEMAS.items() if folder.is_dir() else ():
+        path, wanted = folder / f"{name}.json", schema(kind)
+        if not path.exists() or path.read_text() != wanted:
+            found.append(f"docs/schemas: {path.name}")
+            if not check:
+                path.write_text(wanted)
     return found
 
 

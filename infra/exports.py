@@ -68,7 +68,7 @@ _FREE_TEXTS = ("entry_id", "book", "case_id", "evidence")
 
 # A spreadsheet runs a cell that begins so (https://owasp.org/www-community/attacks/CSV_Injection). Free text that does
 # gets an apostrophe in front, in CSV only; one that begins with an apostrophe does too, so that it can be taken off.
-_RUNS_IN_SPREADSHEETS = frozenset("=+-@\t\r\n'")
+RUNS_IN_SPREADSHEETS = frozenset("=+-@\t\r\n'")
 _ENTRY_OF_CYCLE = re.compile(r"charge:[^/]+/(.+)/([0-9]{1,9}):[0-9]+")
 
 _ENTRIES_PER_PROGRESS = 1000
@@ -270,7 +270,7 @@ def _only_one(owners: set[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    mark = "'" if text[:1] in _RUNS_IN_SPREADSHEETS else ""
+    mark = "'" if text[:1] in RUNS_IN_SPREADSHEETS else ""
     escaped = text.replace('"', '""')
     return f'"{mark}{escaped}"'
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import NewType
 
 from ledger.errors import InvalidMoney
@@ -86,7 +87,12 @@ def parse_decimal(text: object) -> Fraction:
     """An exact number from a plain decimal such as "0.00125"; at most 12 decimals, no exponent, no float."""
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise InvalidMoney(f'{text!r} is not a plain decimal in quotes with at most 12 decimals, such as "0.99"')
-    return Fraction(text)
+    return _exact(text)
+
+
+@lru_cache(maxsize=4096)
+def _exact(decimal: str) -> Fraction:
+    return Fraction(decimal)
 
 
 def to_minor_units(amount: Fraction, code: Currency) -> Fraction:
@@ -97,9 +103,9 @@ def to_minor_units(amount: Fraction, code: Currency) -> Fraction:
 
 def round_half_away(exact: Fraction) -> int:
     """The nearest whole number; halves go away from zero: 2.5 is 3, -2.5 is -3."""
-    doubled = abs(exact) * 2
-    whole = (doubled.numerator // doubled.denominator + 1) // 2
-    return whole if exact >= 0 else -whole
+    size, parts = abs(exact.numerator), exact.denominator
+    whole = (2 * size + parts) // (2 * parts)
+    return whole if exact.numerator >= 0 else -whole
 
 
 def round_up(exact: Fraction) -> int:

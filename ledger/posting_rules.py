@@ -27,9 +27,11 @@ class Reason(StrEnum):
     INVOICE_CLEARED = "invoice_cleared"
     INVOICE_VOIDED = "invoice_voided"
     INVOICE_WRITTEN_OFF = "invoice_written_off"
+    INVOICE_RECOVERED = "invoice_recovered"
     INVOICE_REFUNDED = "invoice_refunded"
     INVOICE_CHARGED_BACK = "invoice_charged_back"
     CREDIT_NOTE = "credit_note"
+    CREDIT_NOTE_WITHDRAWN = "credit_note_withdrawn"
     INCENTIVE = "incentive"
     INCENTIVE_CORRECTED = "incentive_corrected"
     PAYOUT_RESERVED = "payout_reserved"
@@ -74,12 +76,14 @@ POSTING_RULES: dict[Reason, tuple[Flow, ...]] = {
     Reason.PREPAID_EXPIRED: (_flow("client/prepaid", "revenue/resolutions"),),
     Reason.PREPAID_REFUNDED: (_flow("client/prepaid", "stripe/balance bank/cash"),),
     Reason.INVOICE_PAID: (_flow("stripe/clearing bank/cash", "client/receivable"),),
-    Reason.INVOICE_CLEARED: (_flow("stripe/balance cost/fees", "stripe/clearing"),),
+    Reason.INVOICE_CLEARED: (_flow("stripe/balance cost/fees", "stripe/clearing stripe/balance"),),
     Reason.INVOICE_VOIDED: (_flow("client/unbilled", "client/receivable"),),
     Reason.INVOICE_WRITTEN_OFF: (_flow("cost/bad_debt", "client/receivable"),),
+    Reason.INVOICE_RECOVERED: (_flow("client/receivable", "cost/bad_debt"),),
     Reason.INVOICE_REFUNDED: (_flow("client/receivable", "stripe/balance"),),
     Reason.INVOICE_CHARGED_BACK: (_flow("client/receivable cost/fees", "stripe/balance"),),
-    Reason.CREDIT_NOTE: (_flow("revenue/credits tax/payable", "client/receivable"),),
+    Reason.CREDIT_NOTE: (_flow("client/unbilled revenue/credits tax/payable", "client/receivable"),),
+    Reason.CREDIT_NOTE_WITHDRAWN: (_flow("client/receivable", "client/unbilled tax/payable"),),
     Reason.INCENTIVE: (_flow("cost/incentive", "expert/payable"),),
     Reason.INCENTIVE_CORRECTED: (_flow("cost/incentive", "expert/payable", either_sign=True),),
     Reason.PAYOUT_RESERVED: (_flow("expert/payable", "expert/in_transit"),),

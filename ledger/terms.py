@@ -1,11 +1,19 @@
 """What files of terms are made of: contracts and pay plans share these fields and their checks."""
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
 from ledger.money import Currency, currency, parse_decimal
+
+FieldPath = tuple[str | int, ...]
+
+
+def format_path(path: FieldPath) -> str:
+    """A field as people write it: rates[1].price.unit."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 class Terms(BaseModel):
@@ -27,9 +35,13 @@ def _check_percent(text: str) -> str:
     return text
 
 
+def _decimal_schema(example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": r"^[+-]?\d{1,15}(\.\d{1,12})?$", "examples": [example]})
+
+
 # Amounts of major units and percentages stay the decimal texts they were written as: exact, and as they were agreed.
-Amount = Annotated[str, AfterValidator(_check_amount)]
-Percent = Annotated[str, AfterValidator(_check_percent)]
+Amount = Annotated[str, AfterValidator(_check_amount), _decimal_schema("0.99")]
+Percent = Annotated[str, AfterValidator(_check_percent), _decimal_schema("60")]
 
 
 def _check_currency(code: str) -> Currency:
@@ -41,9 +53,14 @@ def _check_currency(code: str) -> Currency:
 # Stripe keeps two decimals for these, for compatibility (https://docs.stripe.com/currencies#special-cases).
 _OTHER_DECIMALS_AT_STRIPE = frozenset({"ISK", "UGX"})
 
-CurrencyCode = Annotated[Currency, AfterValidator(_check_currency)]
+CurrencyCode = Annotated[
+    Currency,
+    AfterValidator(_check_currency),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["USD"]}),
+]
 
 
+@lru_cache(maxsize=1024)
 def exact_percent(text: Percent) -> Fraction:
     """A percentage as an exact fraction: "60" is 3/5."""
     return parse_decimal(text) / 100

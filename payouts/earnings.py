@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import assert_never
 
-from ledger.money import parse_decimal, round_half_away, to_minor_units
+from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
 from ledger.terms import exact_percent
 from payouts.plans import FixedBase, NotCharged, PayPlan, ShareBase, ShareOf
 
@@ -101,7 +102,12 @@ def _csat_bonus(plan: PayPlan, rating: int | None) -> tuple[int, str]:
 
 
 def _minor(plan: PayPlan, amount: str) -> Fraction:
-    return to_minor_units(parse_decimal(amount), plan.currency)
+    return _exact_minor(amount, plan.currency)
+
+
+@lru_cache(maxsize=1024)
+def _exact_minor(amount: str, code: Currency) -> Fraction:
+    return to_minor_units(parse_decimal(amount), code)
 
 
 def _describe(plan: PayPlan) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -53,7 +54,12 @@ class CsatTier(Terms):
     @property
     def basis_points(self) -> Fraction:
         """The least rating on the scale of 0 to 10,000, exact."""
-        return parse_decimal(self.at_least_percent) * 100
+        return _basis_points(self.at_least_percent)
+
+
+@lru_cache(maxsize=1024)
+def _basis_points(percent: str) -> Fraction:
+    return parse_decimal(percent) * 100
 
 
 class PayPlan(Terms):

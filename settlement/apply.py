@@ -1,7 +1,7 @@
 """Applying terms: checks across clients, contracts, pay plans and experts, and what would change in the registry."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -15,12 +15,11 @@ from billing.contracts import Contract, ContractHistory, Graduated, HistoryRefus
 from billing.pricing import list_price_of
 from events.facts import Resolver
 from ledger.money import Currency, minor_unit_exponent
-from ledger.terms import exact_percent
+from ledger.terms import FieldPath, exact_percent, format_path
 from payouts import plans as payouts
 from payouts.plans import PayPlan, PlanHistory, PlanRefused, ShareBase
 from settlement.registry import Client, Expert
 
-FieldPath = tuple[str | int, ...]
 Document = Client | Contract | PayPlan | Expert
 Stored = Client | ContractHistory | PlanHistory | Expert
 
@@ -39,14 +38,29 @@ SET_BY_SOLVENT: Mapping[Kind, str] = {Kind.CLIENT: "stripe_customer", Kind.EXPER
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """One write of a contract: its versions that came or changed, who asked for that and who approved it, and when.
+
+    First versions of a new client need no second person, so that nobody approved them.
+    """
+
+    versions: tuple[str, ...]
+    proposed_by: str
+    proposed_on: date
+    approved_by: str | None = None
+    approved_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CurrentTerms:
-    """The whole registry as it was read, with the revision of each item."""
+    """The whole registry as it was read, with the revision of each item, and who applied the contracts if known."""
 
     clients: Mapping[str, Client] = field(default_factory=dict)
     contracts: Mapping[str, ContractHistory] = field(default_factory=dict)
     plans: Mapping[str, PlanHistory] = field(default_factory=dict)
     experts: Mapping[str, Expert] = field(default_factory=dict)
     revisions: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
+    applied: Mapping[str, tuple[Applied, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +112,17 @@ class TermsRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One item of the registry to be written, what that changes in words, and the revision that it shall have."""
+    """One item of the registry to be written, what that changes in words, and the revision that it shall have.
+
+    `applied` is who applied a contract: everything that was recorded before, and what this change adds.
+    """
 
     kind: Kind
     id: str
     document: Stored
     what: str
     revision: int
+    applied: tuple[Applied, ...] = ()
 
 
 class TermsRegistry(Protocol):
@@ -136,9 +154,19 @@ def plan_changes(current: CurrentTerms, new: NewTerms, as_of: date) -> tuple[Cha
         _check_assignments(draft, Place(Kind.EXPERT, position), expert, clients, plans)
     for pair in _assigned_pairs(experts.values(), contracts, plans):
         _check_share(draft, pair)
+    waiting = {client: old for client, old in current.contracts.items() if contracts[client] != old}
+    for pair in _assigned_pairs(experts.values(), waiting, plans):
+        _check_share(draft.without_prices(), pair)
     if draft.problems:
         raise TermsRefused(draft.problems)
     return tuple(draft.changes)
+
+
+def check_contracts(contracts: Sequence[Contract]) -> tuple[Problem, ...]:
+    """What keeps versions from joining one history each, whatever is registered."""
+    draft = _Draft(CurrentTerms(), date.min)
+    _merge_contracts(draft, contracts)
+    return tuple(draft.problems)
 
 
 def count_unchanged(new: NewTerms, changes: Sequence[Change]) -> int:
@@ -155,13 +183,21 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     touched: dict[tuple[Kind, str, date | None], Place] = field(default_factory=dict)
+    remedy: str = ""
+
+    def without_prices(self) -> "_Draft":
+        """This draft while changed contracts still wait for a second person; it collects the same problems."""
+        touched = {key: place for key, place in self.touched.items() if key[0] is not Kind.CONTRACT}
+        remedy = "; the changed contract waits for a second person: apply this once it is approved"
+        return replace(self, touched=touched, remedy=remedy)
 
     def refuse(self, place: Place, path: FieldPath, what: str, other: Place | None = None) -> None:
-        self.problems.append(Problem(place, path, what, other))
+        self.problems.append(Problem(place, path, what + self.remedy, other))
 
     def change(self, kind: Kind, item_id: str, document: Stored, what: str) -> None:
         revision = self.current.revisions.get((kind, item_id), 0) + 1
-        self.changes.append(Change(kind, item_id, document, what, revision))
+        applied = self.current.applied.get(item_id, ()) if kind is Kind.CONTRACT else ()
+        self.changes.append(Change(kind, item_id, document, what, revision, applied))
 
 
 # -- clients and experts: one document is the whole item ---------------------------------------------------------------
@@ -432,19 +468,19 @@ def _list_some(names: Sequence[str]) -> str:
 # -- what differs, in words --------------------------------------------------------------------------------------------
 
 
-def format_path(path: FieldPath) -> str:
-    """A field as people write it: rates[1].price.unit."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
-
-
 def describe_difference(old: BaseModel, new: BaseModel) -> str:
     """Each field that differs, as `field: old -> new`."""
     return ", ".join(f"{format_path(path)}: {was} -> {now}" for path, was, now in _differences(old, new))
 
 
 def _differences(old: BaseModel, new: BaseModel) -> list[tuple[FieldPath, str, str]]:
-    """Path, old text and new text of each field that differs; `none` where there is none."""
-    was, now = (dict(_flatten(model.model_dump(mode="json", exclude_none=True), ())) for model in (old, new))
+    was, now = (model.model_dump(mode="json", exclude_none=True) for model in (old, new))
+    return differences(was, now)
+
+
+def differences(old: object, new: object) -> list[tuple[FieldPath, str, str]]:
+    """Path, old text and new text of each field of two documents that differs; `none` where there is none."""
+    was, now = dict(_flatten(old, ())), dict(_flatten(new, ()))
     return [
         (path, was.get(path, "none"), now.get(path, "none"))
         for path in [*was, *(path for path in now if path not in was)]

@@ -1,6 +1,6 @@
 """Cases: their facts, how the facts fall into cycles, and what was posted for each cycle."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -54,7 +54,10 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class CycleState:
-    """What was decided and posted for a cycle; `entries` counts its entries, and is the n of the last one's id."""
+    """What was decided and posted for a cycle; `entries` counts its entries, and is the n of the last one's id.
+
+    `credited` is what was given back of a charge that stands in a closed period, None if nothing was.
+    """
 
     number: int
     status: CycleStatus = CycleStatus.PENDING
@@ -65,6 +68,7 @@ class CycleState:
     price: FrozenPrice | None = None
     charge: Charge | None = None
     earned: Earned | None = None
+    credited: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,23 @@ class Solution:
     rated: tuple[Rated, ...] = ()
     peer_reviewed: tuple[PeerReviewed, ...] = ()
     qa_reviewed: tuple[QaReviewed, ...] = ()
-    upheld_for: frozenset[Party] = frozenset()
+    disputes: tuple[tuple[Disputed, Decided | None], ...] = ()
 
     @property
     def key(self) -> str:
         """Names the completion."""
         return fact_key(self.completed)
+
+    @property
+    def upheld_for(self) -> frozenset[Party]:
+        """The parties that won a dispute about it."""
+        return frozenset(dispute.by for dispute, decision in self.disputes if decision is not None and decision.upheld)
+
+    @property
+    def deciding(self) -> tuple[Fact, ...]:
+        """Every fact that decides about it, or may."""
+        contested = (fact for pair in self.disputes for fact in pair if fact is not None)
+        return (self.completed, *self.rated, *self.qa_reviewed, *contested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,7 @@ class _Reading:
     """The state of `split_cycles` between two facts."""
 
     reopen_window: Callable[[datetime], timedelta]
-    upheld: frozenset[str]
+    decisions: Mapping[str, Decided]
     done: list[Cycle] = field(default_factory=list)
     current: _OpenCycle | None = None
 
@@ -217,8 +232,7 @@ class _Reading:
             case QaReviewed():
                 said = replace(said, qa_reviewed=(*said.qa_reviewed, fact))
             case Disputed():
-                won = {fact.by} if fact.dispute in self.upheld else set()
-                said = replace(said, upheld_for=said.upheld_for | won)
+                said = replace(said, disputes=(*said.disputes, (fact, self.decisions.get(fact.dispute))))
         cycle.solution = said
 
 
@@ -234,8 +248,8 @@ def split_cycles(
     """
     ignored = frozenset(evidence_only)
     effective = [fact for fact in facts if fact_key(fact) not in ignored]
-    upheld = frozenset(fact.dispute for fact in effective if isinstance(fact, Decided) and fact.upheld)
-    reading = _Reading(reopen_window, upheld)
+    decisions = {fact.dispute: fact for fact in effective if isinstance(fact, Decided)}
+    reading = _Reading(reopen_window, decisions)
     for fact in effective:
         match fact:
             case Completed():

@@ -7,11 +7,13 @@ from datetime import date, datetime, timedelta
 from billing.contracts import Contract, ContractHistory, ContractNotInForce
 from billing.invoices import Close, Invoice, InvoiceStatus, close_period
 from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_end, period_of, period_of_date
+from billing.prepaid import Prepaid, use
 from ledger.accounts import (
     REVENUE_MINIMUM,
     REVENUE_RESOLUTIONS,
     TAX_PAYABLE,
     Account,
+    client_prepaid,
     client_receivable,
     client_unbilled,
 )
@@ -64,14 +66,16 @@ def _contract(history: ContractHistory, period: Period) -> Contract | None:
 
 
 def _close(store: BillingStore, history: ContractHistory, period: Period, as_of: datetime) -> Invoice | None:
-    now, before = (history.client, period), (history.client, _previous(period))
+    now, before = (history.client, period), (history.client, _previous(history, period))
     for attempt in range(1, ATTEMPTS + 1):
         states = store.periods([now, before])
         if states[now].status is PeriodStatus.CLOSED:
             return None
-        closing = close_period(history.in_force(period), states[now], states[before].carried)
+        contract = history.in_force(period)
+        prepaid = store.prepaids([history.client])[history.client] if contract.prepaid else Prepaid(history.client)
+        closing = close_period(contract, states[now], states[before].carried, prepaid.usable(last_day(period)))
         try:
-            store.commit(_changes(store, closing, as_of))
+            store.commit(_changes(store, closing, prepaid, as_of))
         except Contention:
             store.pause(attempt)
         else:
@@ -79,12 +83,24 @@ def _close(store: BillingStore, history: ContractHistory, period: Period, as_of:
     raise Contention(f"{history.client} {period}: the close was overtaken {ATTEMPTS} times; it is tried again later")
 
 
-def _previous(period: Period) -> Period:
+def _previous(history: ContractHistory, period: Period) -> Period:
+    """The period before in which a contract was in force: what it carried waits for this one."""
+    before, first = period, period_of_date(history.versions[0].starts_on)
+    while before > first:
+        before = period_of_date(date.fromisoformat(f"{before}-01") - timedelta(days=1))
+        if _contract(history, before) is not None:
+            return before
     return period_of_date(date.fromisoformat(f"{period}-01") - timedelta(days=1))
 
 
-def _changes(store: BillingStore, closing: Close, as_of: datetime) -> Changes:
+def last_day(period: Period) -> date:
+    """The last day of a period: the accounting date of its close."""
+    return date.fromisoformat(f"{next_period(period)}-01") - timedelta(days=1)
+
+
+def _changes(store: BillingStore, closing: Close, prepaid: Prepaid, as_of: datetime) -> Changes:
     state, invoice = closing.period, closing.invoice
+    left = use(prepaid, closing.prepaid, last_day(state.period))
     entries = _entries(closing)
     head = store.head(client_book(state.client))
     sealed, after = append(head, entries, as_of)
@@ -93,6 +109,7 @@ def _changes(store: BillingStore, closing: Close, as_of: datetime) -> Changes:
         heads=((head, after),) if entries else (),
         periods=(_revised(state),),
         invoices=(_first(invoice),),
+        prepaids=(left,) if left != prepaid else (),
     )
 
 
@@ -105,17 +122,17 @@ def _first(invoice: Invoice) -> Invoice:
 
 
 def _entries(closing: Close) -> list[Entry]:
-    """True-up, shortfall, tax and the invoice itself, dated the last day of the period."""
+    """True-up, shortfall, tax, credits used and the invoice itself, dated the last day of the period."""
     invoice = closing.invoice
     unbilled = client_unbilled(invoice.client)
-    true_up = sum(amount for _, amount in closing.true_ups)
     counts = {rate: [counter.net, counter.accrued, counter.billed] for rate, counter in closing.period.rates}
     lines = [[line.kind, line.text, line.quantity, line.amount] for line in invoice.lines]
     billed = invoice.total if invoice.status is InvoiceStatus.PLANNED else 0
     steps: list[tuple[Reason, Account, Account, int, dict[str, object]]] = [
-        (Reason.TRUE_UP, unbilled, REVENUE_RESOLUTIONS, true_up, {"net_accrued_billed": counts}),
+        (Reason.TRUE_UP, unbilled, REVENUE_RESOLUTIONS, closing.true_up, {"net_accrued_billed": counts}),
         (Reason.SHORTFALL, unbilled, REVENUE_MINIMUM, closing.shortfall, {}),
         (Reason.TAX, unbilled, TAX_PAYABLE, closing.tax, {}),
+        (Reason.PREPAID_APPLIED, client_prepaid(invoice.client), unbilled, closing.prepaid, {}),
         (Reason.INVOICED, client_receivable(invoice.client), unbilled, billed, {"lines": lines}),
     ]
     return [
@@ -124,7 +141,7 @@ def _entries(closing: Close) -> list[Entry]:
             book=client_book(invoice.client),
             reason=reason,
             postings=postings(((debit, amount), (credit, -amount)), invoice.currency),
-            effective_on=date.fromisoformat(f"{next_period(invoice.period)}-01") - timedelta(days=1),
+            effective_on=last_day(invoice.period),
             evidence=evidence({"period": invoice.period} | why),
         )
         for reason, debit, credit, amount, why in steps

@@ -14,7 +14,7 @@ from billing.charges import Charge, FrozenPrice, charge_at, count_change, credit
 from billing.contracts import Contract, ContractHistory, ContractNotInForce, Rate
 from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of
 from billing.pricing import list_price_of, matching_rate
-from events.facts import Completed, Fact, format_instant
+from events.facts import Completed, format_instant
 from ledger.accounts import (
     COST_BASE,
     COST_BONUS,
@@ -58,7 +58,7 @@ class Terms:
 
     def rate_for(self, contract: Contract, completed: Completed) -> Rate:
         """The rate of a completion; raises CannotDecide."""
-        rate = matching_rate(contract.rates, completed)
+        rate = matching_rate(contract, completed)
         if rate is None:
             seen = {name: getattr(completed, name) for name in ("channel", "language", "skill", "priority", "route")}
             detail = f"no rate of {contract.client} {contract.version} matches {seen} by {completed.resolver}"
@@ -118,6 +118,9 @@ def decide_cycle(
     draft = _Draft(case_id, state, terms, dict(periods), as_of)
     desired = draft.desire(outcome)
     posting_period = draft.move_charge(desired)
+    if desired.price is not None and desired.price == state.price:
+        credited = state.credited if draft.credited is None else draft.credited
+        desired = replace(desired, credited=credited)
     draft.move_earning(desired)
     if not any(draft.amounts.values()):
         return Decision(desired, None, (), draft.periods)
@@ -138,6 +141,7 @@ class _Draft:
     amounts: dict[tuple[Account, Currency], int] = field(default_factory=dict)
     holds: dict[tuple[str, Currency, date], int] = field(default_factory=dict)
     proof: dict[str, object] = field(default_factory=dict)
+    credited: int | None = None
 
     @property
     def _zone(self) -> ZoneInfo:
@@ -168,21 +172,23 @@ class _Draft:
         if price is None and verdict.charged:
             price, self.periods[home] = issue_price(contract, rate, self.periods[home])
         list_price = price.exact_list_price if price else self._next_list_price(contract, rate, home)
-        charge = charge_at(price, verdict.discount_basis_points) if price and verdict.charged else None
-        said: tuple[Fact, ...] = (completed, *due.solution.rated, *due.solution.qa_reviewed)
+        charge = self._charge(price, verdict.discount_basis_points, contract) if price and verdict.charged else None
         self.proof |= {
             "contract": contract.version,
             "rate": rate.id,
             "list_price": str(list_price),
             "ordinal": price.ordinal if price else None,
-            "facts": [fact_key(fact) for fact in said],
+            "facts": [fact_key(fact) for fact in due.solution.deciding],
             "rating": due.rating_basis_points,
+            "discount": charge.discount if charge and charge.discount else None,
+            "capped": charge.capped if charge and charge.capped else None,
         }
         if price and not is_open(self.periods, price.period):
             price, charge = self._frozen_by_close(price, charge)
-        standing = verdict.standing
-        if charge is not None and price is not None and price.ordinal <= rate.included:
-            standing = Standing.NOT_CHARGED  # an included unit: what it earns is the plan's to say
+        is_free = (
+            charge is not None and price is not None and (price.ordinal <= rate.included or _is_waived_by_cap(charge))
+        )
+        standing = Standing.NOT_CHARGED if is_free else verdict.standing  # what that earns is the plan's to say
         basis = Basis(standing, list_price, charge.net if charge else 0, due.rating_basis_points)
         return CycleState(
             number=self.state.number,
@@ -207,6 +213,18 @@ class _Draft:
             return price
         within = same_solution or price.period == period_of(settled_at, self._zone)
         return price if within and is_open(self.periods, price.period) else None
+
+    def _charge(self, price: FrozenPrice, discount_basis_points: int, contract: Contract) -> Charge:
+        """The charge at a price, limited by what the cap leaves; what the cap once left to a charge stays with it."""
+        most = contract.waives_beyond
+        if most is None:
+            return charge_at(price, discount_basis_points)
+        old = self.state.charge if self.state.price == price else None
+        if old is not None:
+            return charge_at(
+                price, discount_basis_points, old.accrued - old.discount - old.capped if old.capped else None
+            )
+        return charge_at(price, discount_basis_points, most - self.periods[price.period].charged)
 
     def _next_list_price(self, contract: Contract, rate: Rate, home: Period) -> Fraction:
         """The list price that a resolution which is not charged would have had."""
@@ -253,13 +271,17 @@ class _Draft:
 
     def _take_back(self, price: FrozenPrice, charge: Charge, minor_units: int) -> Period:
         """Give a charge back: out of its period while that is open, else as a credit in the next open one."""
+        self.proof = {"contract": price.version, "rate": price.rate, "ordinal": price.ordinal} | self.proof
         if is_open(self.periods, price.period):
             self.periods[price.period] = count_change(self.periods[price.period], price.rate, charge, None)
             self._post_charge(-minor_units, REVENUE_RESOLUTIONS)
             return price.period
         taking = open_from(self.periods, next_period(price.period))
-        credit, self.periods[price.period] = credit_after_close(self.periods[price.period], price.rate, minor_units)
-        self.periods[taking] = replace(self.periods[taking], credits=self.periods[taking].credits + credit)
+        credit, self.periods[price.period] = credit_after_close(
+            self.periods[price.period], price.rate, minor_units, self.state.credited
+        )
+        self.credited = (self.state.credited or 0) + credit
+        self.periods[taking] = self.periods[taking].with_credit(price.period, credit)
         self._post_charge(-credit, REVENUE_CREDITS)
         return taking
 
@@ -316,3 +338,7 @@ class _Draft:
             return Reason.CORRECTED
         credited = any(account == REVENUE_CREDITS for account, _ in self.amounts)
         return Reason.CREDITED if credited else Reason.REVERSED
+
+
+def _is_waived_by_cap(charge: Charge) -> bool:
+    return charge.capped > 0 and charge.net == 0

@@ -47,7 +47,7 @@ def follow_stripe(store: StripeEventStore, registry: WritableRegistry, stripe: S
 
 def _act(store: StripeEventStore, registry: WritableRegistry, stripe: Stripe, event: StripeEvent) -> str:
     subject, _, _ = event.type.partition(".")
-    if subject in {"invoice", "invoice_payment"} and (key := invoice_key(event.subject)):
+    if subject in {"invoice", "invoice_payment", "credit_note"} and (key := invoice_key(event.subject)):
         issue_or_follow(store, registry, stripe, key, event.created)
         return "invoice followed"
     if subject == "transfer" and store.payout(event.subject) is not None:

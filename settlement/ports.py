@@ -8,6 +8,7 @@ from typing import Protocol
 from billing.contracts import ContractHistory
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
+from billing.prepaid import Prepaid
 from events.facts import CaseId
 from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
@@ -56,12 +57,26 @@ class Balances:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """Something to tell the outside, once the transaction that holds it is written: an event on the bus.
+
+    The id is derived; receivers may get it more than once, and know it by that.
+    """
+
+    id: str
+    type: str
+    client: str
+    at: datetime
+    data: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """One transaction: all of it is written, or nothing.
 
-    Versioned things (cases, periods, invoices, payouts, availables) carry the revision they shall have: it is written
-    only over the revision before. `heads` pairs each book's head as read with its head after `entries`. `once` names
-    entries that no versioned thing guards: an id that is there already refuses the whole.
+    Versioned things (cases, periods, invoices, prepaids, payouts, availables) carry the revision they shall have: each
+    is written only over the revision before. `heads` pairs each book's head as read with its head after `entries`.
+    `once` names entries that no versioned thing guards: an id that is there already refuses the whole.
     """
 
     cases: tuple[Case, ...] = ()
@@ -72,10 +87,12 @@ class Changes:
     released: tuple[HoldChange, ...] = ()
     availables: tuple[Available, ...] = ()
     invoices: tuple[Invoice, ...] = ()
+    prepaids: tuple[Prepaid, ...] = ()
     payouts: tuple[Payout, ...] = ()
     parked: tuple[Parked, ...] = ()
     unparked: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
+    announcements: tuple[Announcement, ...] = ()
 
     def count(self) -> int:
         """How many items the transaction touches; DynamoDB takes at most 100."""
@@ -88,10 +105,12 @@ class Changes:
             self.released,
             self.availables,
             self.invoices,
+            self.prepaids,
             self.payouts,
             self.parked,
             self.unparked,
             self.once,
+            self.announcements,
         )
         return len(hold_days) + sum(len(items) for items in lists)
 
@@ -162,6 +181,9 @@ class SettlementStore(Writer, Books, Protocol):
     def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
         """Every asked period; an open, empty one where nothing is known yet."""
 
+    def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
+        """The prepaid credits of these clients, in one read; none where nothing was bought."""
+
     def due(self, as_of: datetime) -> Iterator[CaseKey]:
         """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
 
@@ -171,6 +193,9 @@ class BillingStore(Writer, Books, Protocol):
 
     def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
         """Every asked period; an open, empty one where nothing is known yet."""
+
+    def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
+        """The prepaid credits of these clients, in one read; none where nothing was bought."""
 
     def invoice(self, client: str, period: Period) -> Invoice | None:
         """The invoice of a period, if it was closed."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from billing.invoices import Invoice, InvoiceStatus
+from billing.invoices import Invoice
 from ledger.accounts import BANK_CASH, STRIPE_BALANCE, STRIPE_CLEARING, Account, client_receivable, role_of
 from ledger.balances import TrialBalance, trial_balance
 from ledger.books import append
@@ -171,14 +171,15 @@ def _compare_payouts(
 
 
 def _compare_invoices(balances: TrialBalance, invoices: Iterable[Invoice]) -> Iterator[Difference]:
-    """What clients owe is what their invoices say is not paid; clearing is what was paid and is not available."""
+    """What clients owe is what their invoices say is open; clearing is what was paid and is not available.
+
+    Open is the total less payments, credit notes, and what was voided or written off.
+    """
     owed: dict[tuple[str, Currency], int] = {}
     clearing: dict[tuple[str, Currency], int] = {}
     for invoice in invoices:
-        if invoice.status is InvoiceStatus.CARRIED:
-            continue
         key = (client_receivable(invoice.client), invoice.currency)
-        owed[key] = owed.get(key, 0) + invoice.total - sum(payment.amount for payment in invoice.payments)
+        owed[key] = owed.get(key, 0) + invoice.owed
         pending = sum(payment.amount for payment in invoice.payments if not payment.is_available)
         way = (STRIPE_CLEARING, invoice.currency)
         clearing[way] = clearing.get(way, 0) + pending

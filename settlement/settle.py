@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+from billing.alerts import UsageAlert, cross_alerts
 from billing.periods import Period, PeriodState, next_period, period_of
 from events.decode import Delivery
 from events.facts import CaseId, Completed
@@ -32,7 +33,7 @@ from settlement.parking import (
     parked_case,
     parked_fact,
 )
-from settlement.ports import Changes, Contention, HoldChange, Registry, SettlementStore
+from settlement.ports import Announcement, Changes, Contention, HoldChange, Registry, SettlementStore
 from settlement.snapshot import Snapshot, Work, read_snapshot
 
 # A case takes two items of a transaction's 100, a park or a second cycle one more; what does not fit is halved.
@@ -141,7 +142,8 @@ def _decide_group(
     if contracts is None:
         return _park_all(work, f"there is no contract for {client}; apply one")
     terms = Terms(client, contracts, snapshot.experts, snapshot.plans)
-    group = _Group(terms, max(item.as_of for item in work), snapshot.periods_of(client))
+    recorded_at = max(item.as_of for item in work)
+    group = _Group(terms, recorded_at, snapshot.usable_prepaid(client, recorded_at), snapshot.periods_of(client))
     heard = [group.hear(snapshot.cases[client, item.case_id], item) for item in work]
     group.read_periods(store, heard)
     for case in heard:
@@ -170,6 +172,7 @@ class _Group:
 
     terms: Terms
     recorded_at: datetime
+    prepaid: int
     read: dict[Period, PeriodState] = field(default_factory=dict)
     periods: dict[Period, PeriodState] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
@@ -244,10 +247,14 @@ class _Group:
                 instants = (state.settled_at, steps[-1].settled_at if isinstance(steps[-1], Due) else None)
                 wanted |= {period_of(instant, zone) for instant in instants if instant is not None}
                 wanted |= {state.price.period} if state.price else set()
-        while missing := wanted - self.read.keys():
-            found = store.periods([(self.terms.client, period) for period in missing])
-            self.read |= {period: state for (_, period), state in found.items()}
-            wanted |= {next_period(period) for period in wanted if not is_open(self.read, period)}
+        while True:
+            if missing := wanted - self.read.keys():
+                found = store.periods([(self.terms.client, period) for period in missing])
+                self.read |= {period: state for (_, period), state in found.items()}
+            behind = {next_period(period) for period in wanted if not is_open(self.read, period)}
+            if behind <= wanted:
+                break
+            wanted |= behind
         self.periods = dict(self.read)
 
     def decide(self, heard: _Heard) -> None:
@@ -308,16 +315,38 @@ class _Group:
             sealed, after = append(head, self.entries, self.recorded_at)
             heads = ((head, after),)
         self.result.entries = len(self.entries)
-        changed = (state for period, state in self.periods.items() if state != self.read[period])
+        periods, announcements = self._changed_periods()
         return Changes(
             cases=tuple(self.cases),
             entries=sealed,
             heads=heads,
-            periods=tuple(replace(state, revision=state.revision + 1) for state in changed),
+            periods=periods,
             holds=tuple(hold for hold in self.holds.values() if hold.minor_units),
             parked=tuple(self.parked.values()),
             unparked=tuple(self.unparked),
+            announcements=announcements,
         )
+
+    def _changed_periods(self) -> tuple[tuple[PeriodState, ...], tuple[Announcement, ...]]:
+        """The periods to write, and the usage alerts that their charges now reach."""
+        changed: list[PeriodState] = []
+        told: list[Announcement] = []
+        for period, state in self.periods.items():
+            if state == self.read[period]:
+                continue
+            after, alerts = (
+                cross_alerts(self.terms.contract_of(period), state, self.prepaid) if state.rates else (state, ())
+            )
+            changed.append(replace(after, revision=state.revision + 1))
+            told += [self._usage_alert(period, alert) for alert in alerts]
+        return tuple(changed), tuple(told)
+
+    def _usage_alert(self, period: Period, alert: UsageAlert) -> Announcement:
+        client, code = self.terms.client, self.terms.contracts.currency
+        data: dict[str, int | str] = {"period": period, "percent": alert.percent, "currency": code}
+        data |= {"charged_minor": alert.charged, f"{alert.kind}_minor": alert.limit}
+        id_ = f"usage:{client}:{period}:{alert.kind}:{alert.percent}"
+        return Announcement(id_, f"usage.{alert.kind}_alert", client, self.recorded_at, data)
 
 
 def _put_aside(case: Case, reason: ParkReason) -> Case:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from billing.contracts import ContractHistory
 from billing.periods import Period, PeriodState, period_of
+from billing.prepaid import Prepaid
 from events.decode import Delivery
 from events.facts import CaseId, Completed
 from ledger.books import Head
@@ -35,10 +36,16 @@ class Snapshot:
     cases: Mapping[CaseKey, Case]
     periods: Mapping[PeriodKey, PeriodState]
     heads: Mapping[Book, Head]
+    prepaids: Mapping[str, Prepaid]
 
     def periods_of(self, client: str) -> dict[Period, PeriodState]:
         """The periods of one client that were read."""
         return {period: state for (owner, period), state in self.periods.items() if owner == client}
+
+    def usable_prepaid(self, client: str, at: datetime) -> int:
+        """The client's usable credits, in minor units; 0 for a contract without."""
+        prepaid = self.prepaids.get(client)
+        return prepaid.usable(at.astimezone(self.contracts[client].time_zone).date()) if prepaid else 0
 
 
 def read_snapshot(store: SettlementStore, registry: Registry, work: Mapping[str, Sequence[Work]]) -> Snapshot:
@@ -59,6 +66,7 @@ def read_snapshot(store: SettlementStore, registry: Registry, work: Mapping[str,
         cases=cases,
         periods=store.periods(sorted(set(_likely_periods(contracts, cases, work)))),
         heads=store.heads_of([client_book(client) for client in work]),
+        prepaids=store.prepaids([client for client, history in contracts.items() if history.versions[-1].prepaid]),
     )
 
 

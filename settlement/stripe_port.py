@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
-from billing.invoices import Invoice, InvoiceStatus, Payment
+from billing.invoices import CreditNote, Invoice, InvoiceStatus, Payment, PaymentFailure
 from ledger.money import Currency
 from payouts.payouts import Payout
 from settlement.registry import Client, Expert
@@ -45,13 +45,38 @@ class NotEnoughFunds(StripeRefused):
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedCreditNote:
+    """A credit note given before payment, in minor units; `ours` is our own id of it, None if it was made by hand."""
+
+    id: str
+    ours: str | None
+    amount: int
+    issued_on: date
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedInvoice:
-    """An invoice as Stripe has it now: `total` in minor units; every payment made so far."""
+    """An invoice as Stripe has it now: `total` and what is `remaining` to be paid in minor units.
+
+    It has its status since `status_since`. Payments and credit notes are all that there were so far; they were read
+    after the rest, so they may be ahead of it, never behind.
+    """
 
     id: str
     status: InvoiceStatus
+    status_since: date
     total: int
-    payments: tuple[Payment, ...]
+    remaining: int
+    payments: tuple[Payment, ...] = ()
+    credit_notes: tuple[IssuedCreditNote, ...] = ()
+    due_on: date | None = None
+    last_failure: PaymentFailure | None = None
+
+    @property
+    def changed_on(self) -> date:
+        """The day of the last change."""
+        days = (*(payment.paid_on for payment in self.payments), *(note.issued_on for note in self.credit_notes))
+        return max((self.status_since, *days))
 
 
 class MovementKind(StrEnum):
@@ -103,6 +128,12 @@ class Stripe(Protocol):
 
     def invoice(self, stripe_invoice: str) -> IssuedInvoice:
         """The invoice as it is now."""
+
+    def issue_credit_note(self, invoice: Invoice, note: CreditNote) -> None:
+        """Give the credit note on an open invoice, unless it was given already."""
+
+    def void_invoice(self, invoice: Invoice) -> None:
+        """Make an open or uncollectible invoice void, of which nothing was paid."""
 
     def transfer(self, payout: Payout) -> str:
         """The id of the one transfer of the payout's current attempt."""

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
-from billing.invoices import Invoice, InvoiceStatus, Payment
+from billing.invoices import CreditNote, Invoice, InvoiceStatus, Payment, PaymentFailure
 from ledger.money import Currency
 from payouts.payouts import Payout
 from settlement.registry import Client, Expert
-from settlement.stripe_port import IssuedInvoice, Movement, MovementKind, StripeBalance
+from settlement.stripe_port import (
+    IssuedCreditNote,
+    IssuedInvoice,
+    Movement,
+    MovementKind,
+    StripeBalance,
+    StripeRefused,
+)
 
 _DAY = date(2026, 3, 9)
 
@@ -23,6 +30,9 @@ class FakeStripe:
     issued: dict[str, Invoice] = field(default_factory=dict)
     payments: dict[str, tuple[Payment, ...]] = field(default_factory=dict)
     top_ups: dict[str, tuple[int, Currency]] = field(default_factory=dict)
+    credit_notes: dict[str, tuple[IssuedCreditNote, ...]] = field(default_factory=dict)
+    statuses: dict[str, InvoiceStatus] = field(default_factory=dict)
+    failures: dict[str, PaymentFailure] = field(default_factory=dict)
 
     def customer(self, client: Client) -> str:
         return f"cus_{client.id}"
@@ -35,14 +45,54 @@ class FakeStripe:
 
     def issue_invoice(self, invoice: Invoice, customer: str) -> IssuedInvoice:
         assert customer == f"cus_{invoice.client}"
-        self.issued.setdefault(f"in_{invoice.client}_{invoice.period}", invoice)
-        return self.invoice(f"in_{invoice.client}_{invoice.period}")
+        stripe_invoice = f"in_{invoice.client}_{invoice.period}" + (
+            "" if invoice.attempt == 1 else f"_{invoice.attempt}"
+        )
+        self.issued.setdefault(stripe_invoice, invoice)
+        return self.invoice(stripe_invoice)
 
     def invoice(self, stripe_invoice: str) -> IssuedInvoice:
-        payments = self.payments.get(stripe_invoice, ())
+        payments, notes = self.payments.get(stripe_invoice, ()), self.credit_notes.get(stripe_invoice, ())
         total = self.issued[stripe_invoice].total
-        is_paid = sum(payment.amount for payment in payments) == total
-        return IssuedInvoice(stripe_invoice, InvoiceStatus.PAID if is_paid else InvoiceStatus.OPEN, total, payments)
+        remaining = total - sum(payment.amount for payment in payments) - sum(note.amount for note in notes)
+        status = self.statuses.get(stripe_invoice, InvoiceStatus.OPEN) if remaining else InvoiceStatus.PAID
+        return IssuedInvoice(
+            id=stripe_invoice,
+            status=status,
+            status_since=_DAY,
+            total=total,
+            remaining=remaining,
+            payments=payments,
+            credit_notes=notes,
+            due_on=_DAY + timedelta(days=self.issued[stripe_invoice].net_days),
+            last_failure=self.failures.get(stripe_invoice),
+        )
+
+    def pay(self, stripe_invoice: str, amount: int, *, is_available: bool = True) -> None:
+        """The client pays that much; Stripe keeps 30 of it."""
+        before = self.payments.get(stripe_invoice, ())
+        payment = Payment(f"ch_{stripe_invoice}_{len(before) + 1}", amount, 30, _DAY, _DAY, is_available)
+        self.payments[stripe_invoice] = (*before, payment)
+
+    def issue_credit_note(self, invoice: Invoice, note: CreditNote) -> None:
+        found = self.invoice(str(invoice.stripe_invoice))
+        if any(given.ours == note.id for given in found.credit_notes):
+            return
+        if found.status is not InvoiceStatus.OPEN or note.amount > found.remaining:
+            raise StripeRefused("amount_too_large", f"{found.remaining} is left to credit")
+        self.credit(found.id, note.amount, note.id)
+
+    def credit(self, stripe_invoice: str, amount: int, ours: str | None = None) -> None:
+        """A credit note; without `ours` one that somebody made by hand."""
+        before = self.credit_notes.get(stripe_invoice, ())
+        made = IssuedCreditNote(f"cn_{stripe_invoice}_{len(before) + 1}", ours, amount, _DAY)
+        self.credit_notes[stripe_invoice] = (*before, made)
+
+    def void_invoice(self, invoice: Invoice) -> None:
+        found = self.invoice(str(invoice.stripe_invoice))
+        if found.payments:
+            raise StripeRefused("invoice_not_editable", f"{found.id} was partly paid")
+        self.statuses[found.id] = InvoiceStatus.VOID
 
     def transfer(self, payout: Payout) -> str:
         error, is_made = self.fail.pop(0) if self.fail else (None, True)

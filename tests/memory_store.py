@@ -7,6 +7,7 @@ from datetime import date, datetime
 from billing.contracts import ContractHistory
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
+from billing.prepaid import Prepaid
 from events.facts import CaseId
 from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
@@ -15,7 +16,7 @@ from payouts.payouts import Payout
 from payouts.plans import PlanHistory
 from settlement.cases import Case
 from settlement.parking import Parked
-from settlement.ports import Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
+from settlement.ports import Announcement, Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
 from settlement.registry import Client, Expert
 
 
@@ -63,9 +64,11 @@ class MemoryStore:
     released_holds: set[tuple[str, str, date]] = field(default_factory=set)
     stored_availables: dict[tuple[str, str], Available] = field(default_factory=dict)
     stored_invoices: dict[tuple[str, Period], Invoice] = field(default_factory=dict)
+    stored_prepaids: dict[str, Prepaid] = field(default_factory=dict)
     stored_payouts: dict[str, Payout] = field(default_factory=dict)
     stored_parked: dict[str, Parked] = field(default_factory=dict)
     marks: set[str] = field(default_factory=set)
+    announced: dict[str, Announcement] = field(default_factory=dict)
 
     def commit(self, changes: Changes) -> None:
         self.before_commit(changes)
@@ -73,12 +76,14 @@ class MemoryStore:
         self.stored_cases |= {(case.client, case.case_id): case for case in changes.cases}
         self.stored_periods |= {(state.client, state.period): state for state in changes.periods}
         self.stored_invoices |= {(invoice.client, invoice.period): invoice for invoice in changes.invoices}
+        self.stored_prepaids |= {prepaid.client: prepaid for prepaid in changes.prepaids}
         self.stored_payouts |= {payout.id: payout for payout in changes.payouts}
         self.stored_availables |= {(it.expert, it.currency): it for it in changes.availables}
         self.stored_parked |= {parked.id: parked for parked in changes.parked}
         for parked_id in changes.unparked:
             self.stored_parked.pop(parked_id, None)
         self.marks |= set(changes.once)
+        self.announced |= {told.id: told for told in changes.announcements}
         for recorded in changes.entries:
             self.journal.setdefault(recorded.entry.book, []).append(recorded)
         self.stored_heads |= {after.book: after for _, after in changes.heads}
@@ -91,6 +96,7 @@ class MemoryStore:
             *((case.revision, self.stored_cases.get((case.client, case.case_id))) for case in changes.cases),
             *((it.revision, self.stored_periods.get((it.client, it.period))) for it in changes.periods),
             *((it.revision, self.stored_invoices.get((it.client, it.period))) for it in changes.invoices),
+            *((it.revision, self.stored_prepaids.get(it.client)) for it in changes.prepaids),
             *((it.revision, self.stored_payouts.get(it.id)) for it in changes.payouts),
             *((it.revision, self.stored_availables.get((it.expert, it.currency))) for it in changes.availables),
         ]
@@ -134,6 +140,9 @@ class MemoryStore:
     def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
         return {key: self.stored_periods.get(key, PeriodState(*key)) for key in keys}
 
+    def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
+        return {client: self.stored_prepaids.get(client, Prepaid(client)) for client in clients}
+
     def due(self, as_of: datetime) -> Iterator[CaseKey]:
         for case in list(self.stored_cases.values()):
             if case.due_at is not None and case.due_at <= as_of:
@@ -161,6 +170,12 @@ class MemoryStore:
 
     def is_posted(self, entry_id: str) -> bool:
         return entry_id in self.marks
+
+    def client_cases(self, client: str) -> Iterator[Case]:
+        return iter([case for (owner, _), case in self.stored_cases.items() if owner == client])
+
+    def parked(self) -> Iterator[Parked]:
+        return iter(list(self.stored_parked.values()))
 
     def find_parked(self, parked_id: str) -> Parked | None:
         return self.stored_parked.get(parked_id)

@@ -1,7 +1,10 @@
-"""The registry over DynamoDB: one item for each client, contract, pay plan and expert, its document as JSON."""
+"""The registry over DynamoDB: one item for each client, contract, pay plan and expert, its document as JSON.
+
+Price changes that wait for a second person are items beside them.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 from pydantic import TypeAdapter
@@ -14,10 +17,12 @@ from settlement.ports import Contention
 from settlement.registry import Client, Expert
 
 if TYPE_CHECKING:  # functions read the registry, and start sooner without what only the command needs
-    from settlement.apply import Change, CurrentTerms, Stored
+    from settlement.apply import Applied, Change, CurrentTerms, Stored
+    from settlement.price_changes import Proposal
 
 # The stored codes of settlement.apply.Kind.
 _CLIENT, _CONTRACT, _PAY_PLAN, _EXPERT = "client", "contract", "pay_plan", "expert"
+_PROPOSAL = "proposal"
 _CONTRACTS: TypeAdapter[tuple[Contract, ...]] = TypeAdapter(tuple[Contract, ...])
 _PLANS: TypeAdapter[tuple[PayPlan, ...]] = TypeAdapter(tuple[PayPlan, ...])
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
@@ -71,6 +76,7 @@ class DynamoRegistry:
             plans={item.id: _plans(item.document) for item in items[Kind.PAY_PLAN]},
             experts={item.id: _expert(item.document) for item in items[Kind.EXPERT]},
             revisions={(kind, item.id): int(item.revision) for kind in Kind for item in items[kind]},
+            applied={item.id: _applied_codec().validate_json(item.applied or "[]") for item in items[Kind.CONTRACT]},
         )
 
     def write(self, changes: "Sequence[Change]") -> None:
@@ -80,7 +86,22 @@ class DynamoRegistry:
         writing again completes them.
         """
         for change in changes:
-            _put(change.kind.value, change.id, _dump(change.document), change.revision)
+            applied = _applied_codec().dump_json(change.applied).decode() if change.applied else None
+            _put(change.kind.value, change.id, _dump(change.document), change.revision, applied)
+
+    def proposals(self) -> "Collection[Proposal]":
+        """The price changes that wait for a second person."""
+        codec = _proposal_codec()
+        return [codec.validate_json(item.document) for item in _items(_PROPOSAL, None)]
+
+    def add_proposal(self, proposal: "Proposal") -> None:
+        """Keep a proposal; raises Contention if there is one of its id, which stays as it is."""
+        document = _proposal_codec().dump_json(proposal, exclude_none=True).decode()
+        _put(_PROPOSAL, proposal.id, document, 1)
+
+    def remove_proposal(self, proposal_id: str) -> None:
+        """Forget a proposal; one that is not there is forgotten already."""
+        RegistryItem(kind=_PROPOSAL, id=proposal_id).delete()
 
     def set_stripe_customer(self, client: str, customer: str) -> None:
         """Keep the id of a client's customer. Raises Contention if the client changed or has another customer."""
@@ -117,11 +138,12 @@ def _keep_stripe_id(item: RegistryItem, document: Client | Expert, named_id: tup
     _put(item.kind, item.id, _dump(document.model_copy(update={name: stripe_id})), int(item.revision) + 1)
 
 
-def _put(kind: str, item_id: str, document: str, revision: int) -> None:
+def _put(kind: str, item_id: str, document: str, revision: int, applied: str | None = None) -> None:
     stored = RegistryItem.revision
     condition = stored == revision - 1 if revision > 1 else stored.does_not_exist()
+    item = RegistryItem(kind=kind, id=item_id, document=document, revision=revision, applied=applied)
     try:
-        RegistryItem(kind=kind, id=item_id, document=document, revision=revision).save(condition=condition)
+        item.save(condition=condition)
     except PutError as refused:
         if refused.cause_response_code in _CONTENDED:
             raise Contention(
@@ -143,6 +165,20 @@ def _dump(document: "Stored") -> str:
             return _PLANS.dump_json(document.versions, exclude_none=True).decode()
         case _:
             assert_never(document)
+
+
+@cache
+def _applied_codec() -> "TypeAdapter[tuple[Applied, ...]]":
+    from settlement.apply import Applied  # noqa: PLC0415  # only the command reads or writes it
+
+    return TypeAdapter(tuple[Applied, ...])
+
+
+@cache
+def _proposal_codec() -> "TypeAdapter[Proposal]":
+    from settlement.price_changes import Proposal  # noqa: PLC0415  # only the command reads or writes it
+
+    return TypeAdapter(Proposal)
 
 
 @lru_cache(maxsize=_PARSED)

@@ -19,8 +19,10 @@ from pynamodb.transactions import TransactWrite
 
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
+from billing.prepaid import Prepaid
 from events.facts import FACTS, CaseId, format_instant
 from infra.aws.tables import (
+    AnnouncementItem,
     BookItem,
     CaseItem,
     EntryItem,
@@ -40,12 +42,13 @@ from ledger.posting_rules import Reason
 from payouts.payouts import Payout
 from settlement.cases import CYCLES, Case
 from settlement.parking import Parked, ParkReason
-from settlement.ports import Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
+from settlement.ports import Announcement, Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
 
 CASE_SHARDS = 16
 DUE_SHARDS = 8
 BOOK_SHARDS = 8
 _AVAILABLE = "available"
+_PREPAID_KEY = "prepaid"  # stands in the place of a period
 _UNFINISHED = "yes"
 _REMEMBER_EVENTS = timedelta(days=40)
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
@@ -59,6 +62,7 @@ _CONTENDED_CALLS = {
 }
 
 _PERIOD: TypeAdapter[PeriodState] = TypeAdapter(PeriodState)
+_PREPAID: TypeAdapter[Prepaid] = TypeAdapter(Prepaid)
 _INVOICE: TypeAdapter[Invoice] = TypeAdapter(Invoice)
 _PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
 _ItemT = TypeVar("_ItemT", bound=Model)
@@ -66,7 +70,11 @@ _ItemT = TypeVar("_ItemT", bound=Model)
 
 def client_shard(client: str, case_id: str) -> str:
     """The partition of a case: a client's cases are spread over 16."""
-    return f"{client}#{crc32(case_id.encode()) % CASE_SHARDS:02d}"
+    return _client_shard(client, crc32(case_id.encode()) % CASE_SHARDS)
+
+
+def _client_shard(client: str, shard: int) -> str:
+    return f"{client}#{shard:02d}"
 
 
 def book_shard(book: Book, seq: int) -> str:
@@ -120,6 +128,12 @@ class DynamoStore:
         for item in CaseItem.scan(consistent_read=True):
             yield _case(item.client_shard.partition("#")[0], item)
 
+    def client_cases(self, client: str) -> Iterator[Case]:
+        """Every case of a client, shard by shard and in order of their ids within one, a page at a time."""
+        for shard in range(CASE_SHARDS):
+            for item in CaseItem.query(_client_shard(client, shard), consistent_read=True):
+                yield _case(client, item)
+
     def due(self, as_of: datetime) -> Iterator[CaseKey]:
         """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
         for shard in range(DUE_SHARDS):
@@ -165,6 +179,13 @@ class DynamoStore:
         found = {key: PeriodState(*key) for key in keys}
         for item in PeriodItem.batch_get(list(found), consistent_read=True):
             found[item.client, Period(item.period)] = _PERIOD.validate_json(item.document)
+        return found
+
+    def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
+        """The prepaid credits of these clients, in one read; none where nothing was bought."""
+        found = {client: Prepaid(client) for client in clients}
+        for item in PeriodItem.batch_get([(client, _PREPAID_KEY) for client in clients], consistent_read=True):
+            found[item.client] = _PREPAID.validate_json(item.document)
         return found
 
     def invoice(self, client: str, period: Period) -> Invoice | None:
@@ -269,17 +290,35 @@ def _write(transaction: TransactWrite, changes: Changes, released: frozenset[int
 
 
 def _puts(changes: Changes) -> Iterator[tuple[Model, Condition | None]]:
-    for case in changes.cases:
-        yield _case_item(case), _follows(CaseItem.revision, case.revision)
+    yield from _journal_puts(changes)
+    yield from _versioned_puts(changes)
+    for parked in changes.parked:
+        yield _parked_item(parked), None
+    for told in changes.announcements:
+        yield _announcement_item(told), None
+
+
+def _journal_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
     for recorded in changes.entries:
         yield _entry_item(recorded), EntryItem.seq.does_not_exist()
     for before, after in changes.heads:
         item = BookItem(book=after.book, seq=after.seq, chain_hash=bytes.fromhex(after.chain_hash))
         yield item, (BookItem.seq == before.seq if before.seq else BookItem.seq.does_not_exist())
+    for entry_id in changes.once:
+        yield BookItem(book=f"entry/{entry_id}", seq=0), BookItem.seq.does_not_exist()
+
+
+def _versioned_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
+    for case in changes.cases:
+        yield _case_item(case), _follows(CaseItem.revision, case.revision)
     for state in changes.periods:
         document = _PERIOD.dump_json(state).decode()
         period = PeriodItem(client=state.client, period=state.period, document=document, revision=state.revision)
         yield period, _follows(PeriodItem.revision, state.revision)
+    for prepaid in changes.prepaids:
+        document = _PREPAID.dump_json(prepaid).decode()
+        item = PeriodItem(client=prepaid.client, period=_PREPAID_KEY, document=document, revision=prepaid.revision)
+        yield item, _follows(PeriodItem.revision, prepaid.revision)
     for available in changes.availables:
         kind, amount = f"{available.currency}#{_AVAILABLE}", available.minor_units
         money = HoldItem(expert=available.expert, kind=kind, amount=amount, revision=available.revision)
@@ -288,10 +327,6 @@ def _puts(changes: Changes) -> Iterator[tuple[Model, Condition | None]]:
         yield _invoice_item(invoice), _follows(InvoiceItem.revision, invoice.revision)
     for payout in changes.payouts:
         yield _payout_item(payout), _follows(PayoutItem.revision, payout.revision)
-    for parked in changes.parked:
-        yield _parked_item(parked), None
-    for entry_id in changes.once:
-        yield BookItem(book=f"entry/{entry_id}", seq=0), BookItem.seq.does_not_exist()
 
 
 def _follows(revision: Any, now: int) -> Condition:  # noqa: ANN401  # PynamoDB's attributes are untyped on classes
@@ -426,6 +461,17 @@ def _parked_item(parked: Parked) -> ParkedItem:
         detail=parked.detail,
         parked_at=format_instant(parked.parked_at),
         message=parked.message,
+    )
+
+
+def _announcement_item(told: Announcement) -> AnnouncementItem:
+    return AnnouncementItem(
+        announcement_id=told.id,
+        type=told.type,
+        client=told.client,
+        at=format_instant(told.at),
+        data=json.dumps(told.data, sort_keys=True),
+        expires_at=int((told.at + _REMEMBER_EVENTS).timestamp()),
     )
 
 

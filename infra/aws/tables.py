@@ -107,7 +107,7 @@ class BookItem(Model):
 
 
 class PeriodItem(Model):
-    """One client's period with its counters."""
+    """One client's period with its counters; or, with the period `prepaid`, the client's credits."""
 
     class Meta:
         """Bound by `bind`."""
@@ -194,7 +194,7 @@ class InvoiceItem(Model):
 
 
 class RegistryItem(Model):
-    """A client, expert, contract (all versions) or pay plan (all versions)."""
+    """A client, expert, contract (all versions), pay plan (all versions), or proposal of changed prices."""
 
     class Meta:
         """Bound by `bind`."""
@@ -205,6 +205,7 @@ class RegistryItem(Model):
     id = UnicodeAttribute(range_key=True)
     document = UnicodeAttribute()
     revision = NumberAttribute()
+    applied = UnicodeAttribute(null=True)
 
 
 class ParkedItem(Model):
@@ -235,6 +236,22 @@ class StripeEventItem(Model):
     expires_at = NumberAttribute()
 
 
+class AnnouncementItem(Model):
+    """Something to tell the outside. Its stream feeds the event bus; DynamoDB removes it after `expires_at`."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "announcements"
+
+    announcement_id = UnicodeAttribute(hash_key=True)
+    type = UnicodeAttribute()
+    client = UnicodeAttribute()
+    at = UnicodeAttribute()
+    data = UnicodeAttribute()
+    expires_at = NumberAttribute()
+
+
 TABLES: tuple[type[Model], ...] = (
     CaseItem,
     EntryItem,
@@ -246,6 +263,7 @@ TABLES: tuple[type[Model], ...] = (
     RegistryItem,
     ParkedItem,
     StripeEventItem,
+    AnnouncementItem,
 )
 
 

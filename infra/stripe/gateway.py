@@ -6,12 +6,14 @@ from datetime import UTC, date, datetime
 
 import stripe as sdk
 from stripe import StripeClient
+from stripe.params import CreditNoteCreateParamsLine
 
-from billing.invoices import Invoice, InvoiceStatus, LineKind, Payment
+from billing.invoices import CreditNote, Invoice, InvoiceStatus, LineKind, Payment, PaymentFailure
 from ledger.money import Currency, currency
 from payouts.payouts import Payout
 from settlement.registry import Client, Expert
 from settlement.stripe_port import (
+    IssuedCreditNote,
     IssuedInvoice,
     Movement,
     MovementKind,
@@ -114,14 +116,14 @@ class StripeGateway:
         draft = self._find_invoice(invoice, customer) or self._draft(invoice, customer)
         if draft.status == "draft":
             self._fill(invoice, customer, draft.id)
-            key = f"{invoice.id}:finalize"
+            key = f"{invoice.attempt_id}:finalize"
             self._v1.invoices.finalize_invoice(draft.id, {}, {"idempotency_key": key})
         return self.invoice(draft.id)
 
     def _find_invoice(self, invoice: Invoice, customer: str) -> sdk.Invoice | None:
         """An earlier try's invoice: its key may be forgotten after a day, its metadata is not."""
         for found in self._v1.invoices.list({"customer": customer, "limit": 100}).auto_paging_iter():
-            if _tag(found.metadata, "solvent_invoice") == invoice.id:
+            if _tag(found.metadata, "solvent_invoice") == invoice.attempt_id:
                 return found
         return None
 
@@ -134,9 +136,9 @@ class StripeGateway:
                 "collection_method": "send_invoice",
                 "days_until_due": invoice.net_days,
                 "pending_invoice_items_behavior": "exclude",
-                "metadata": {"solvent_invoice": invoice.id},
+                "metadata": {"solvent_invoice": invoice.attempt_id},
             },
-            {"idempotency_key": f"{invoice.id}:draft"},
+            {"idempotency_key": f"{invoice.attempt_id}:draft"},
         )
 
     def _fill(self, invoice: Invoice, customer: str, stripe_invoice: str) -> None:
@@ -155,16 +157,85 @@ class StripeGateway:
                     "description": text,
                     "metadata": {"solvent_line": str(place)},
                 },
-                {"idempotency_key": f"{invoice.id}:line:{place}"},
+                {"idempotency_key": f"{invoice.attempt_id}:line:{place}"},
             )
 
     @_errors()
     def invoice(self, stripe_invoice: str) -> IssuedInvoice:
-        """The invoice as it is now, with every payment made so far."""
+        """The invoice as it is now, with every payment made and credit note given so far.
+
+        Raises StripeUnclear while Stripe's list of credit notes does not sum to what the invoice says.
+        """
         found = self._v1.invoices.retrieve(stripe_invoice)
         if found.status is None:
             raise StripeUnclear(f"invoice {stripe_invoice} came back without a status")
-        return IssuedInvoice(found.id, _STATUS[found.status], found.total, tuple(self._payments(found.id)))
+        notes = tuple(self._credit_notes(found.id))
+        if sum(note.amount for note in notes) < found.pre_payment_credit_notes_amount:
+            raise StripeUnclear(f"not all credit notes of invoice {stripe_invoice} are listed yet")
+        return IssuedInvoice(
+            id=found.id,
+            status=_STATUS[found.status],
+            status_since=_since(found),
+            total=found.total,
+            remaining=found.amount_remaining,
+            payments=tuple(self._payments(found.id)),
+            credit_notes=notes,
+            due_on=_day(found.due_date) if found.due_date else None,
+            last_failure=self._last_failure(found.id) if found.status == "open" else None,
+        )
+
+    def _credit_notes(self, stripe_invoice: str) -> Iterator[IssuedCreditNote]:
+        """Those that lowered what was to be paid; what is given after payment moves money, not the receivable."""
+        for found in self._v1.credit_notes.list({"invoice": stripe_invoice, "limit": 100}).auto_paging_iter():
+            if found.status == "issued" and found.pre_payment_amount:
+                ours = _tag(found.metadata, "solvent_credit_note")
+                yield IssuedCreditNote(found.id, ours, found.pre_payment_amount, _day(found.created))
+
+    @_errors()
+    def issue_credit_note(self, invoice: Invoice, note: CreditNote) -> None:
+        """Give the credit note, unless an earlier try did: its key may be forgotten after a day, its metadata is not.
+
+        The tax is a line of its own, since it is one on the invoice.
+        """
+        on_invoice = str(invoice.stripe_invoice)
+        if any(given.ours == note.id for given in self._credit_notes(on_invoice)):
+            return
+        lines: list[CreditNoteCreateParamsLine] = [
+            {"type": "custom_line_item", "description": text, "quantity": 1, "unit_amount": amount}
+            for text, amount in (("resolutions taken back", note.net), ("tax", note.tax))
+            if amount
+        ]
+        self._v1.credit_notes.create(
+            {
+                "invoice": on_invoice,
+                "lines": lines,
+                "metadata": {"solvent_credit_note": note.id, "solvent_invoice": invoice.attempt_id},
+            },
+            {"idempotency_key": note.id},
+        )
+
+    @_errors()
+    def void_invoice(self, invoice: Invoice) -> None:
+        """Make the invoice void; Stripe refuses it for one that was partly paid."""
+        self._v1.invoices.void_invoice(
+            str(invoice.stripe_invoice), {}, {"idempotency_key": f"{invoice.attempt_id}:void"}
+        )
+
+    def _last_failure(self, stripe_invoice: str) -> PaymentFailure | None:
+        """The newest charge that failed for a payment that is still asked for."""
+        failures = []
+        for asked in self._v1.invoice_payments.list({"invoice": stripe_invoice, "status": "open"}).auto_paging_iter():
+            if asked.payment.payment_intent is not None:
+                intent = self._v1.payment_intents.retrieve(
+                    str(asked.payment.payment_intent), {"expand": ["latest_charge"]}
+                )
+                charge = intent.latest_charge
+                if isinstance(charge, sdk.Charge) and charge.status == "failed":
+                    failures.append((charge.created, charge.failure_code or "unknown"))
+        if not failures:
+            return None
+        created, code = max(failures)
+        return PaymentFailure(code, _day(created))
 
     def _payments(self, stripe_invoice: str) -> Iterator[Payment]:
         page = self._v1.invoice_payments.list({"invoice": stripe_invoice, "status": "paid"})
@@ -284,6 +355,18 @@ class StripeGateway:
 
 def _tag(metadata: sdk.StripeObject | None, name: str) -> str | None:
     return metadata.to_dict().get(name) if metadata else None
+
+
+def _since(found: sdk.Invoice) -> date:
+    """When the invoice came into its status; a draft, when it was made."""
+    times = found.status_transitions
+    changed = {
+        "open": times.finalized_at,
+        "paid": times.paid_at,
+        "void": times.voided_at,
+        "uncollectible": times.marked_uncollectible_at,
+    }.get(str(found.status))
+    return _day(changed or found.created)
 
 
 def _movement(found: sdk.BalanceTransaction) -> Movement:

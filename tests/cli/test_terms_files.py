@@ -1,7 +1,5 @@
 """Folders of terms: what is read from them, and what is said about mistakes. Applying them, as the command does."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
 from io import StringIO
 from pathlib import Path
@@ -9,13 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from billing.contracts import ContractHistory
 from cli.apply import apply_folder
 from cli.terms_files import BrokenFiles, read_folder
-from payouts.plans import PlanHistory
-from settlement.apply import Change, CurrentTerms, Kind
-from settlement.ports import Contention
-from settlement.registry import Client, Expert, Gate
+from settlement.apply import CurrentTerms, Kind
+from settlement.registry import Gate
+from tests.terms_registry import FakeRegistry
 
 AS_OF = date(2026, 10, 10)
 
@@ -288,37 +284,6 @@ def test_folder_that_is_missing_or_empty_is_a_problem(tmp_path: Path) -> None:
 
 
 # -- applying ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class FakeRegistry:
-    """A registry in memory. It fails before its n-th write if told so."""
-
-    terms: CurrentTerms = field(default_factory=CurrentTerms)
-    fails_before: int | None = None
-
-    def current_terms(self) -> CurrentTerms:
-        return self.terms
-
-    def write(self, changes: Sequence[Change]) -> None:
-        for number, change in enumerate(changes, 1):
-            if number == self.fails_before:
-                raise Contention(f"{change.kind} {change.id} was changed by somebody else")
-            self.terms = with_change(self.terms, change)
-
-
-def with_change(terms: CurrentTerms, change: Change) -> CurrentTerms:
-    assert change.revision == terms.revisions.get((change.kind, change.id), 0) + 1
-    terms = replace(terms, revisions={**terms.revisions, (change.kind, change.id): change.revision})
-    match change.document:
-        case Client() as client:
-            return replace(terms, clients={**terms.clients, change.id: client})
-        case ContractHistory() as contract:
-            return replace(terms, contracts={**terms.contracts, change.id: contract})
-        case PlanHistory() as plan:
-            return replace(terms, plans={**terms.plans, change.id: plan})
-        case Expert() as expert:
-            return replace(terms, experts={**terms.experts, change.id: expert})
 
 
 def apply(folder: Path, registry: FakeRegistry, *, check_only: bool = False) -> tuple[int, str]:

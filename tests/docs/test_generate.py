@@ -1,14 +1,30 @@
 """The documents say what the code says: stale blocks are found, and the committed pages have none."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # comes with aws-sam-translator
 
 from cli.report import Report
-from docs.generate import BLOCKS, DONE, RECORDED, STALE, WRONG, documents, main, recorded_tests, run_block
+from docs.generate import (
+    BLOCKS,
+    DONE,
+    RECORDED,
+    SCHEMAS,
+    STALE,
+    WRONG,
+    documents,
+    main,
+    recorded_tests,
+    run_block,
+    schema,
+)
 from infra.local.deployment import TEMPLATE, packaged_template
 from infra.local.packaging import PROJECT_ROOT
+from infra.local.sample_month import SAMPLE_WORLD
 
 README = PROJECT_ROOT / "README.md"
 
@@ -127,3 +143,45 @@ def test_every_link_between_the_documents_leads_somewhere() -> None:
     for page in documents(PROJECT_ROOT):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(PROJECT_ROOT)}: {target}"
+
+
+def test_a_stale_or_missing_schema_is_named_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "docs" / "schemas"
+    folder.mkdir(parents=True)
+    assert main([], tmp_path) == DONE
+    (folder / "contract.json").write_text("{}")
+    (folder / "expert.json").unlink()
+
+    capsys.readouterr()
+    assert main(["--check"], tmp_path) == STALE
+    assert [line.split(" is stale")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "docs/schemas: contract.json",
+        "docs/schemas: expert.json",
+    ]
+    assert main([], tmp_path) == DONE
+    assert main(["--check"], tmp_path) == DONE
+    assert {path.stem for path in folder.iterdir()} == set(SCHEMAS)
+
+
+def test_every_schema_is_published() -> None:
+    assert {path.stem for path in (PROJECT_ROOT / "docs" / "schemas").iterdir()} == set(SCHEMAS)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMAS))
+def test_the_sample_world_is_valid_by_its_schemas(name: str) -> None:
+    validator = Draft202012Validator(json.loads(schema(SCHEMAS[name])))
+    files = sorted((SAMPLE_WORLD / f"{name}s").glob("*.yaml"))
+
+    assert files
+    for path in files:
+        document = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))  # dates as they are written
+        assert [error.message for error in validator.iter_errors(document)] == []
+
+
+def test_a_schema_refuses_what_no_file_may_hold() -> None:
+    validator = Draft202012Validator(json.loads(schema(SCHEMAS["client"])))
+    client = {"id": "acme", "name": "Acme", "email": "billing@acme.example"}
+
+    assert validator.is_valid(client)
+    assert not validator.is_valid(client | {"stripe_customer": "cus_1"})
+    assert not validator.is_valid(client | {"id": "Acme Inc"})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from cli.connection import Connection, connect
 from cli.report import Report
 from cli.run import play, set_up
 from docs.generate import run_block
+from infra.aws.tables import AnnouncementItem
 from infra.local.player import Player
 from infra.local.sample_month import SampleMonth, sample_month
 from infra.local.stack import LocalStack, local_stack, running_stack
 from ledger.balances import trial_balance
+from settlement.ports import Announcement, Changes
 from settlement.release import release
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
@@ -116,6 +119,28 @@ def test_no_personal_data_is_in_any_table(played: Played) -> None:
         text = json.dumps(client.scan(TableName=table)["Items"], default=str)
         assert "PII-TEST" not in text
         assert "jane.doe" not in text
+
+
+def test_a_usage_alert_is_on_the_event_bus_once_half_of_the_cap_is_used(played: Played) -> None:
+    events, sqs = played.stack.client("events"), played.stack.client("sqs")
+    url = sqs.create_queue(QueueName="listener")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    bus = played.stack.address.stack_name
+    pattern = json.dumps({"source": ["solvent.engine"]})
+    events.put_rule(Name="listen", EventBusName=bus, EventPattern=pattern, State="ENABLED")
+    events.put_targets(Rule="listen", EventBusName=bus, Targets=[{"Id": "listener", "Arn": arn}])
+    [kept] = [it for it in AnnouncementItem.scan() if it.announcement_id == "usage:acme:2026-10:cap:50"]
+    data = json.loads(kept.data)
+    assert (data["cap_minor"], data["percent"]) == (200_000, 50)
+    assert 100_000 <= data["charged_minor"] < 101_000
+    told = Announcement("test:1", "usage.cap_alert", "acme", START, data)
+    played.here.store.commit(Changes(announcements=(told,)))
+    deadline = time.monotonic() + 20
+    bodies: list[str] = []
+    while not bodies and time.monotonic() < deadline:
+        bodies = [it["Body"] for it in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", [])]
+    assert [json.loads(body)["detail"]["id"] for body in bodies] == ["test:1"]
+    assert json.loads(bodies[0])["detail"]["data"] == data
 
 
 def test_no_message_was_given_up(played: Played) -> None:

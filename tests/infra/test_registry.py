@@ -9,11 +9,13 @@ from moto import mock_aws
 from pynamodb.exceptions import PutError
 
 from billing.contracts import ContractHistory
+from infra.aws.identity import caller_identity
 from infra.aws.registry import DynamoRegistry
 from infra.aws.tables import RegistryItem, bind
 from payouts.plans import PlanHistory
-from settlement.apply import Change, Kind, NewTerms, plan_changes
+from settlement.apply import Applied, Change, Kind, NewTerms, plan_changes
 from settlement.ports import Contention
+from settlement.price_changes import approve, propose, sign_first_versions, split_price_changes
 from settlement.registry import Client
 from tests.world import a_contract, a_plan, an_expert, per_unit
 
@@ -155,3 +157,41 @@ def test_stripe_id_over_a_rivals_change_is_refused(registry: DynamoRegistry) -> 
 def test_stripe_id_of_nobody_is_refused(registry: DynamoRegistry) -> None:
     with pytest.raises(KeyError, match="there is no client globex"):
         registry.set_stripe_customer("globex", "cus_1")
+
+
+def test_proposal_waits_once_and_is_forgotten_when_asked(registry: DynamoRegistry) -> None:
+    apply(registry)
+    better = NewTerms(contracts=(a_contract(per_unit("0.79"), starts_on="2026-12-01"),))
+    _, waiting = split_price_changes(registry.current_terms(), plan_changes(registry.current_terms(), better, AS_OF))
+
+    proposal = propose(registry, waiting, "alice", AS_OF)
+
+    assert registry.proposals() == [proposal]
+    with pytest.raises(Contention):
+        registry.add_proposal(proposal)
+    assert registry.current_terms().contracts["acme"].versions == TERMS.contracts
+    registry.remove_proposal(proposal.id)
+    registry.remove_proposal(proposal.id)
+    assert registry.proposals() == []
+
+
+def test_approved_terms_are_stored_with_the_people_and_stay_so(registry: DynamoRegistry) -> None:
+    registry.write(sign_first_versions(plan_changes(registry.current_terms(), TERMS, AS_OF), "alice", AS_OF))
+    better = NewTerms(contracts=(a_contract(per_unit("0.79"), starts_on="2026-12-01"),))
+    current = registry.current_terms()
+    _, waiting = split_price_changes(current, plan_changes(current, better, AS_OF))
+
+    approve(registry, propose(registry, waiting, "alice", AS_OF).id, "bob", AS_OF)
+
+    after = registry.current_terms()
+    assert after.contracts["acme"].versions == (*TERMS.contracts, *better.contracts)
+    assert after.applied["acme"] == (
+        Applied(("2026-01", "2026-11"), "alice", AS_OF),
+        Applied(("2026-12",), "alice", AS_OF, "bob", AS_OF),
+    )
+    assert registry.contracts(["acme"])["acme"] == after.contracts["acme"]
+
+
+def test_identity_is_what_aws_says(registry: DynamoRegistry) -> None:  # noqa: ARG001  # stands in for AWS
+    with patch.dict("os.environ", {"AWS_DEFAULT_REGION": "us-east-1"}):
+        assert caller_identity().startswith("arn:aws:sts::123456789012:")

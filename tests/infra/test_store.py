@@ -20,6 +20,7 @@ from ledger.errors import BookBroken
 from ledger.money import Currency
 from ledger.posting_rules import Reason
 from payouts.payouts import Payout, PayoutStatus, moved
+from settlement.backtest import RecordedFacts
 from settlement.cases import Case
 from settlement.parking import Parked, ParkReason
 from settlement.ports import Available, Changes, Contention, HoldChange
@@ -34,7 +35,7 @@ USD = Currency("USD")
 MONDAY = date(2026, 3, 9)
 
 
-class AnyStore(ReleaseStore, ReconcileStore, Protocol):
+class AnyStore(ReleaseStore, ReconcileStore, RecordedFacts, Protocol):
     """Whatever a use case may need."""
 
 
@@ -224,3 +225,16 @@ def test_a_changed_or_missing_entry_is_found(store: AnyStore) -> None:
     item.delete()
     with pytest.raises(BookBroken, match="entry 2 is missing"):
         list(store.entries(PLATFORM_BOOK))
+
+
+def test_cases_of_a_client_are_read_with_all_their_facts_and_without_those_of_others(store: AnyStore) -> None:
+    world = World(contract=a_contract(rating=RATING))
+    deliveries = [world.completed(f"C{number}", "2026-03-02") for number in range(40)]
+    settle(store, world.registry, work_from(deliveries))
+    store.commit(Changes(cases=(Case("acme-too", CaseId("C1"), revision=1),)))
+
+    found = {case.case_id: case for case in store.client_cases("acme")}
+
+    assert {case_id: case.facts for case_id, case in found.items()} == {it.case_id: (it.fact,) for it in deliveries}
+    assert [case.client for case in store.client_cases("acme-too")] == ["acme-too"]
+    assert list(store.client_cases("globex")) == []

@@ -82,7 +82,7 @@ def test_template_passes_the_linter(template: str) -> None:
 def test_every_table_can_be_restored_and_outlives_its_stack(resources: dict[str, Resource]) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
 
-    assert len(tables) == 10
+    assert len(tables) == 11
     for name, table in tables.items():
         properties = table["Properties"]
         assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain", name

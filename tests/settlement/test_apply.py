@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from billing.contracts import Contract, ContractHistory, HistoryRefused, add_version
+from ledger.terms import format_path
 from payouts.plans import PayPlan, PlanHistory
 from settlement.apply import (
     Change,
@@ -15,7 +16,6 @@ from settlement.apply import (
     Problem,
     TermsRefused,
     count_unchanged,
-    format_path,
     plan_changes,
 )
 from settlement.registry import Client, Expert

@@ -1,13 +1,16 @@
 """The charge examples of the signed-off sheet, each played as facts; a failing one prints its journal."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 
 from billing.invoices import Invoice, LineKind
+from billing.prepaid import Lot, PrepaidRefused
 from ledger.money import format_minor_units
 from settlement.cases import CycleState, CycleStatus
-from tests.world import GRADUATED, PACKAGE, RATING, VOLUME, World, a_contract, a_plan, per_unit, show
+from settlement.prepaid import buy_credits, expire_credits, refund_credits
+from tests.world import GRADUATED, PACKAGE, RATING, VOLUME, World, a_contract, a_plan, at, per_unit, show
 
 MARCH = {"starts_on": "2026-03-01"}
 
@@ -109,6 +112,127 @@ def test_c8_a_minimum_is_reached_by_a_shortfall_line() -> None:
     assert lines(invoice)[LineKind.USAGE] == "420.42"
     assert lines(invoice)[LineKind.SHORTFALL] == "79.58"
     assert total(invoice) == "500.00"
+
+
+def test_c9_the_cap_takes_what_goes_beyond_it_in_order_of_settlement() -> None:
+    world = a_world(cap={"amount": "100.00"})
+    world.solve(105)
+    charges = [state(world, f"C{i}").charge for i in range(1, 106)]
+    assert [charge.net for charge in charges if charge] == [99] * 101 + [1, 0, 0, 0]
+    assert world.balance("client/acme/unbilled") == "100.00"
+    invoice = world.close()
+    assert [line.quantity for line in invoice.lines if line.kind is LineKind.USAGE] == [105]
+    assert (lines(invoice)[LineKind.USAGE], lines(invoice)[LineKind.CAP]) == ("103.95", "-3.95")
+    assert total(invoice) == "100.00"
+
+
+def test_room_under_the_cap_that_a_reversal_frees_goes_to_the_next_and_the_close_trues_up_the_rest() -> None:
+    world = a_world(cap={"amount": "100.00"})
+    world.solve(105)
+    world.send(world.reopened("C1", "2026-03-03"), world.reopened("C2", "2026-03-03"))
+    assert world.balance("client/acme/unbilled") == "98.02"
+    world.send(world.completed("D1", "2026-03-04"))
+    assert world.balance("client/acme/unbilled") == "99.01"
+    assert total(world.close()) == "100.00"
+
+
+def test_each_part_of_the_cap_is_told_once() -> None:
+    world = a_world(cap={"amount": "10.00", "action": "alert"})
+    told = []
+    for i in range(12):
+        world.send(world.completed(f"C{i}", "2026-03-02"))
+        told.append(len(world.store.announced))
+    assert told == [0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 3]
+    world.send(world.reopened("C1", "2026-03-03"), world.reopened("C2", "2026-03-03"))
+    world.send(world.completed("D1", "2026-03-03"), world.completed("D2", "2026-03-03"))
+    assert list(world.store.announced) == [f"usage:acme:2026-03:cap:{percent}" for percent in (50, 80, 100)]
+    assert world.store.announced["usage:acme:2026-03:cap:80"].data["charged_minor"] == 891
+
+
+def test_a_cap_that_only_alerts_limits_nothing() -> None:
+    world = a_world(cap={"amount": "1.00", "action": "alert"})
+    world.solve(3)
+    assert total(world.close()) == "2.97"
+
+
+def test_what_the_cap_waives_earns_by_the_plan() -> None:
+    world = a_world(cap={"amount": "0.99"})
+    world.solve(2)
+    assert world.balance("expert/maya/payable") == "-0.10"
+
+
+def test_resolutions_missing_from_a_commitment_are_charged_at_their_own_price() -> None:
+    world = a_world(commitment={"units": 10, "unit": "0.50"})
+    world.solve(7)
+    invoice = world.close()
+    assert lines(invoice)[LineKind.COMMITMENT] == "1.50"
+    assert total(invoice) == "8.43"
+
+
+def a_lot(amount: int, name: str = "wire-1", expires_on: date | None = None) -> Lot:
+    return Lot(name, date(2026, 3, 1), expires_on, amount, amount)
+
+
+def test_c10_prepaid_credits_are_told_about_as_they_are_used_and_applied_at_the_close() -> None:
+    world = a_world(prepaid=True)
+    buy_credits(world.store, world.registry, "acme", a_lot(5000), at("2026-03-01"))
+    assert world.balance("client/acme/prepaid") == "-50.00"
+    world.solve(61)
+    assert world.balance("client/acme/unbilled") == "60.39"
+    assert [told.data["percent"] for told in world.store.announced.values()] == [50, 80, 100]
+    assert "usage:acme:2026-03:prepaid:100" in world.store.announced
+    invoice = world.close()
+    assert lines(invoice)[LineKind.PREPAID] == "-50.00"
+    assert total(invoice) == "10.39"
+    assert world.balance("client/acme/prepaid") == "0.00"
+    assert world.balance("client/acme/receivable") == "10.39"
+    assert world.balance("client/acme/unbilled") == "0.00"
+
+
+def test_credits_that_pay_everything_leave_nothing_due_and_never_less_than_stripe_charges() -> None:
+    world = a_world(prepaid=True)
+    buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))
+    world.solve(10)
+    invoice = world.close()
+    assert (invoice.total, invoice.status) == (0, "paid")
+    assert world.balance("client/acme/prepaid") == "-0.10"
+    world.send(world.completed("D1", "2026-04-10"))
+    april = world.close("2026-05-03")
+    assert lines(april)[LineKind.PREPAID] == "-0.10"
+    assert total(april) == "0.89"
+
+
+def test_buying_the_same_credits_twice_is_once_and_with_other_terms_refused() -> None:
+    world = a_world(prepaid=True)
+    for _ in range(2):
+        buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))
+    assert world.balance("client/acme/prepaid") == "-10.00"
+    with pytest.raises(PrepaidRefused, match="wire-1"):
+        buy_credits(world.store, world.registry, "acme", a_lot(2000), at("2026-03-01"))
+
+
+def test_credits_expire_after_their_last_day_and_what_expires_first_is_used_first() -> None:
+    world = a_world(prepaid=True)
+    buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))
+    buy_credits(world.store, world.registry, "acme", a_lot(500, "wire-2", date(2026, 4, 10)), at("2026-03-01"))
+    world.solve(3)
+    world.close()
+    assert [lot.left for lot in world.store.stored_prepaids["acme"].lots] == [1000, 203]
+    assert expire_credits(world.store, world.registry, ["acme"], at("2026-04-10T23:59:59")) == []
+    expire_credits(world.store, world.registry, ["acme"], at("2026-04-11"))
+    assert world.balance("client/acme/prepaid") == "-10.00"
+    assert expire_credits(world.store, world.registry, ["acme"], at("2026-04-12")) == []
+
+
+def test_what_is_left_of_credits_can_be_refunded_once() -> None:
+    world = a_world(prepaid=True)
+    buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))
+    for _ in range(2):
+        refund_credits(world.store, world.registry, "acme", "wire-1", at("2026-03-05"))
+    assert world.balance("client/acme/prepaid") == "0.00"
+    assert world.balance("bank/cash") == "0.00"
+    with pytest.raises(PrepaidRefused, match="wire-9"):
+        refund_credits(world.store, world.registry, "acme", "wire-9", at("2026-03-05"))
 
 
 def test_c11_a_discount_is_a_line_of_its_own_rounded_in_the_clients_favour() -> None:

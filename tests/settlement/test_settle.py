@@ -1,11 +1,15 @@
 """Settlement: one end for any order, repetition and interleaving of the same facts; nothing is lost."""
 
+import json
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from billing.contracts import ContractHistory
+from billing.periods import Period
 from events.decode import Delivery
 from ledger.balances import TrialBalance
 from settlement.cases import CycleState, CycleStatus
@@ -14,6 +18,7 @@ from settlement.ports import Changes
 from settlement.release import release
 from tests.world import RATING, World, a_contract, a_plan, an_expert, at
 
+CHEAP = [{"id": "all", "price": {"model": "per_unit", "unit": "0.10"}}]
 BONUS = [{"at_least_percent": "75", "amount": "0.10"}]
 
 
@@ -169,6 +174,7 @@ def test_a_dispute_counts_only_once_it_is_upheld_and_in_either_order_of_delivery
         assert world.balance("client/acme/unbilled") == "0.99"
         world.send(said[1])
         assert status(world, "C1") == (CycleStatus.WAIVED, "dispute_upheld")
+        assert len(json.loads(world.entries()[-1].evidence)["facts"]) == 3
         assert world.balance("expert/maya/payable") == "0.00"
 
 
@@ -218,3 +224,81 @@ def test_a_rival_that_writes_first_is_noticed_and_nothing_is_charged_twice() -> 
     world.send(delivery)
     assert world.balance("client/acme/unbilled") == "1.98"
     world.check()
+
+
+@pytest.mark.parametrize(
+    ("unrated", "balance", "state"),
+    [
+        ("charge", "0.99", CycleStatus.CHARGED),
+        ("discount", "0.49", CycleStatus.CHARGED),
+        ("waive", "0.00", CycleStatus.WAIVED),
+    ],
+)
+def test_what_nobody_rated_is_decided_by_its_policy_when_the_window_ends(
+    unrated: str, balance: str, state: CycleStatus
+) -> None:
+    off = "50" if unrated == "discount" else None
+    world = World(contract=a_contract(rating=RATING | {"unrated": unrated, "discount_percent": off}))
+    world.send(world.completed("C1", "2026-03-02"))
+    world.sweep("2026-03-05")
+    assert world.balance("client/acme/unbilled") == balance
+    assert status(world, "C1") == (state, "unrated")
+
+
+def test_a_confirmation_time_puts_the_charge_off_and_a_reopening_within_it_means_none() -> None:
+    world = World(contract=a_contract(confirmation_hours=72))
+    world.send(world.completed("C1", "2026-03-02"), world.completed("C2", "2026-03-02"))
+    world.send(world.reopened("C2", "2026-03-04"))
+    world.sweep("2026-03-04T23:59:59")
+    assert world.entries() == []
+    world.sweep("2026-03-05")
+    assert world.balance("client/acme/unbilled") == "0.99"
+    assert status(world, "C2") == (CycleStatus.REVERSED, "reopened")
+
+
+def test_a_correction_of_a_closed_period_waits_for_the_next_open_one_however_late_it_is_heard() -> None:
+    world = World()
+    world.send(world.completed("C1", "2026-03-10"))
+    world.send(world.fact("resolution.disputed", "C1", "2026-03-20", dispute="D1"))
+    world.close("2026-04-02")
+    world.close("2026-05-02")
+    world.send(world.fact("dispute.decided", "C1", "2026-04-20", dispute="D1", upheld=True, received="2026-04-20"))
+    assert world.store.stored_periods["acme", Period("2026-05")].given_back == 99
+    assert status(world, "C1") == (CycleStatus.WAIVED, "dispute_upheld")
+    world.check()
+
+
+def test_credits_of_one_resolution_in_two_steps_are_together_at_most_its_share_of_the_invoice() -> None:
+    tiers = [{"up_to": 1, "unit": "10.00"}, {"unit": "1.00"}]
+    rating = RATING | {"below": "discount", "discount_percent": "50"}
+    world = World(contract=a_contract({"model": "volume", "tiers": tiers}, starts_on="2026-03-01", rating=rating))
+    world.send(world.completed("C1", "2026-03-20"), world.completed("C2", "2026-03-20"))
+    world.sweep("2026-03-29")
+    assert world.close("2026-04-02").total == 200
+    for case in ("C1", "C2"):
+        world.send(world.rated(case, "2026-03-21", 1, received="2026-04-03"))
+        world.send(world.reopened(case, "2026-03-22", received="2026-04-04"))
+    assert world.balance("revenue/credits") == "2.00"
+    world.check()
+
+
+def test_a_discount_never_exceeds_what_the_usage_costs() -> None:
+    tiers = [{"up_to": 1, "unit": "10.00"}, {"unit": "1.00"}]
+    rating = RATING | {"below": "discount", "discount_percent": "50"}
+    world = World(contract=a_contract({"model": "volume", "tiers": tiers}, starts_on="2026-03-01", rating=rating))
+    for case in ("C1", "C2"):
+        world.send(world.completed(case, "2026-03-20"), world.rated(case, "2026-03-21", 1))
+    invoice = world.close("2026-04-02")
+    assert [(str(line.kind), line.amount) for line in invoice.lines][:2] == [("usage", 200), ("discount", -200)]
+    assert world.balance("client/acme/unbilled") == "0.00"
+
+
+def test_what_was_carried_waits_over_months_without_a_contract() -> None:
+    world = World(contract=a_contract(starts_on="2026-03-01", ends_on="2026-04-01", rates=CHEAP))
+    later = a_contract(starts_on="2026-05-01", rates=CHEAP)
+    world.registry.contract_histories["acme"] = ContractHistory("acme", (world.contract, later))
+    world.send(world.completed("C1", "2026-03-10"))
+    assert world.close("2026-04-02").status == "carried"
+    for number in range(5):
+        world.send(world.completed(f"D{number}", "2026-05-10"))
+    assert world.close("2026-06-02").total == 60

@@ -1,0 +1,26 @@
+"""How repeated measurements are summed up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The least and the median of several runs, in seconds."""
+
+    least: float
+    median: float
+
+    def in_microseconds(self) -> dict[str, float]:
+        """As it is reported."""
+        return {"microseconds_min": round(self.least * 1e6, 1), "microseconds_median": round(self.median * 1e6, 1)}
+
+    def in_seconds(self) -> dict[str, float]:
+        """As it is reported."""
+        return {"seconds_min": round(self.least, 2), "seconds_median": round(self.median, 2)}
+
+
+def spread(seconds: Sequence[float]) -> Spread:
+    """The spread of at least one measurement."""
+    return Spread(min(seconds), median(seconds))
