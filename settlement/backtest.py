@@ -1,7 +1,8 @@
 """Backtests: what recorded facts would have come to under other terms. Nothing is written.
 
 Every case goes through the functions that settle it - `split_cycles`, `timing`, the decision on a cycle, the close of a
-period - once for each side, and leaves only counters behind, so that memory does not grow with the cases.
+period - once for each side, and leaves only counters behind, so that memory does not grow with the cases. Decisions
+that are alike in all that they look at are made once and remembered.
 
 What the figures are
 - **All facts are in before the close.** A cycle counts as all its facts now have it, in the period in which it settles.
@@ -24,20 +25,22 @@ What the figures are
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from billing.charges import count_change
-from billing.contracts import Contract, ContractHistory
+from billing.contracts import Contract, ContractHistory, Rate
 from billing.invoices import LineKind, close_period
-from billing.periods import Period, PeriodState, next_period, period_end, period_of, period_start
+from billing.periods import Period, PeriodState, RateCounter, next_period, period_end, period_of, period_start
+from billing.pricing import accrual, list_price_of
 from events.decode import Delivery, decode
 from events.facts import CaseId, Completed, Fact, Reopened, in_order
 from ledger.money import Currency
-from payouts.plans import PayPlan, PlanHistory
-from settlement.assess import Due, Unsolved, Wait, timing
+from payouts.plans import FixedBase, PayPlan, PlanHistory, ShareBase
+from settlement.assess import Due, Unsolved, Wait, judge, timing
 from settlement.cases import Case, CycleState, known, split_cycles, with_fact
 from settlement.decide import Terms, _Draft
 from settlement.parking import CannotDecide, Parked, ParkReason
@@ -334,6 +337,31 @@ class _Periods(dict[Period, PeriodState]):
         return state
 
 
+# What `_Side._remember` knows the meaning of. Terms that say more, or count more, are decided one by one.
+_KNOWN_PARTS: Mapping[type, frozenset[str]] = {
+    Contract: frozenset({"client", "starts_on", "ends_on", "currency", "time_zone"})
+    | {"reopen_window_hours", "confirmation_hours", "acceptance_days", "close_delay_hours", "rating", "rates"}
+    | {"calendars", "minimum", "cap", "commitment", "prepaid", "tax_percent", "net_days"},
+    Rate: frozenset({"id", "match", "included", "price"}),
+    PayPlan: frozenset({"id", "starts_on", "currency", "base", "not_charged", "not_charged_percent"})
+    | {"csat_bonus", "hold_days", "minimum_payout"},
+    FixedBase: frozenset({"kind", "amount"}),
+    ShareBase: frozenset({"kind", "percent", "of"}),
+    # The last two stay zero: nothing is closed before all is counted.
+    RateCounter: frozenset({"issued", "net", "accrued", "discount", "capped", "billed", "credited"}),
+}
+
+
+def _is_plain(terms: Contract | PayPlan) -> bool:
+    """Whether its decisions can be remembered: nothing is said in it that is not known here."""
+    parts = terms.rates if isinstance(terms, Contract) else (terms.base,)
+    return frozenset(it.name for it in fields(RateCounter)) == _KNOWN_PARTS[RateCounter] and all(
+        name in _KNOWN_PARTS.get(type(part), ()) or getattr(part, name) == about.get_default(call_default_factory=True)
+        for part in (terms, *parts)
+        for name, about in type(part).model_fields.items()
+    )
+
+
 @dataclass(slots=True)
 class _Side:
     """One side while the cases go by: counters, and nothing of any case."""
@@ -341,7 +369,8 @@ class _Side:
     terms: Terms
     months: Months
     as_of: datetime
-    periods: Mapping[Period, PeriodState] = field(default_factory=dict)
+    zone: ZoneInfo = field(init=False)
+    periods: _Periods = field(init=False)
     tallies: dict[tuple[Period, str], _Tally] = field(default_factory=dict)
     undecided: dict[ParkReason, Undecided] = field(default_factory=dict)
     waiting: int = 0
@@ -349,13 +378,19 @@ class _Side:
     elsewhere: int = 0
     names: dict[tuple[int, int], Period] = field(default_factory=dict)
     contracts: dict[Period, Contract] = field(default_factory=dict)
+    remembered: dict[tuple[object, ...], CycleState] = field(default_factory=dict)
+    plain: dict[int, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.zone = self.terms.contracts.time_zone
+        self.periods = _Periods(self.terms.client, {})
 
     def _period_at(self, instant: datetime) -> Period:
         """As `period_of`, remembered by month."""
-        local = instant.astimezone(self.terms.contracts.time_zone)
+        local = instant.astimezone(self.zone)
         found = self.names.get((local.year, local.month))
         if found is None:
-            found = self.names[local.year, local.month] = period_of(instant, self.terms.contracts.time_zone)
+            found = self.names[local.year, local.month] = period_of(instant, self.zone)
         return found
 
     def _contract_at(self, instant: datetime) -> Contract:
@@ -415,15 +450,69 @@ class _Side:
 
     def _settle(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> None:
         """Decide a cycle of which nothing is posted, and count what follows in its period."""
+        was_reopened = any(isinstance(fact, Reopened) for fact in facts)
+        try:
+            state = None if was_reopened else self._remember(case, number, due)
+            self._count(state or self._decide(case, facts, number, due), due)
+        except CannotDecide as cannot:
+            self._cannot(case, cannot, due.settled_at)
+
+    def _remember(self, case: Case, number: int, due: Due) -> CycleState | None:
+        """What was decided of a cycle that is like this one in all that a decision looks at; None if that is not known.
+
+        Rate, verdict, plan, the price of the ordinal and what the cap leaves of it are asked for anew each time; what
+        they lead to is remembered.
+        """
+        period, completed = self._period_at(due.settled_at), due.solution.completed
+        contract = self._contract_at(due.settled_at)
+        if not self._is_plain(contract):
+            return None
+        rate = self.terms.rate_for(contract, completed)
+        plan = (
+            self.terms.plan_for(completed.expert, due.settled_at.astimezone(UTC).date()) if completed.expert else None
+        )
+        if plan is not None and not self._is_plain(plan):
+            return None
+        before = self.periods[period]
+        counter, verdict = before.counter(rate.id), judge(due, contract)
+        place = counter.issued + 1
+        listed = list_price_of(rate, place, contract.currency)
+        accrued = accrual(rate, place, contract.currency) if verdict.charged else 0
+        room = contract.waives_beyond
+        left = None if room is None else max(0, min(room - before.charged, accrued))
+        exact = (listed.numerator, listed.denominator, accrued, left, place <= rate.included)
+        key = (period, rate.id, id(plan), verdict, due.rating_basis_points, exact)
+        known = self.remembered.get(key)
+        if known is None:
+            draft = _Draft(case.case_id, CycleState(number), self.terms, dict(self.periods), due.settled_at)
+            known = self.remembered[key] = draft.desire(due)
+        if known.charge is not None:
+            counted = RateCounter(
+                issued=place,
+                net=counter.net + 1,
+                accrued=counter.accrued + known.charge.accrued,
+                discount=counter.discount + known.charge.discount,
+                capped=counter.capped + known.charge.capped,
+            )
+            self.periods[period] = before.with_counter(rate.id, counted)
+        return known
+
+    def _is_plain(self, terms: Contract | PayPlan) -> bool:
+        found = self.plain.get(id(terms))
+        if found is None:
+            found = self.plain[id(terms)] = _is_plain(terms)
+        return found
+
+    def _decide(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> CycleState:
+        """What the engine decides of a cycle, and of what it went through before; raises CannotDecide."""
         state, periods = CycleState(number), _Periods(self.terms.client, self.periods)
         for outcome in (*self._earlier(case, facts, number, due), due):
             draft = _Draft(case.case_id, state, self.terms, periods, due.settled_at)
             try:
                 desired = draft.desire(outcome)
-            except CannotDecide as cannot:
+            except CannotDecide:
                 if outcome is due:
-                    self._cannot(case, cannot, due.settled_at)
-                    return
+                    raise
                 continue  # nothing stood before the customer came back
             if state.price is not None:
                 draft.move_charge(desired)
@@ -432,7 +521,7 @@ class _Side:
                 periods[home] = count_change(periods[home], desired.price.rate, None, desired.charge)
             state = desired
         self.periods = periods
-        self._count(state, due)
+        return state
 
     def _earlier(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> Iterator[Due | Unsolved]:
         """What a cycle went through before its last solution: a price that was given then is kept within its period."""
@@ -478,7 +567,7 @@ class _Side:
         first, last = self.months.first or min(seen, default=None), self.months.last or max(seen, default=None)
         period = first
         while period is not None and last is not None and period <= last:
-            if period_start(period, self.terms.contracts.time_zone) <= self.as_of:
+            if period_start(period, self.zone) <= self.as_of:
                 yield period
             period = next_period(period)
 
@@ -488,14 +577,14 @@ class _Side:
             contract = self.terms.contract_of(period)
         except CannotDecide:
             return
-        closing = close_period(contract, self.periods.get(period) or PeriodState(self.terms.client, period), 0)
+        closing = close_period(contract, self.periods[period], 0)
         usage = {line.text: line.amount for line in closing.invoice.lines if line.kind is LineKind.USAGE}
         rates = [
             self._rate(closing.period, rate.id, usage.get(rate.id, 0))
             for rate in contract.rates
             if (period, rate.id) in self.tallies
         ]
-        is_over = period_end(period, self.terms.contracts.time_zone) <= self.as_of
+        is_over = period_end(period, self.zone) <= self.as_of
         yield PeriodFigures(period, tuple(rates), closing.shortfall, is_over)
 
     def _rate(self, closed: PeriodState, rate_id: str, usage: int) -> RateFigures:

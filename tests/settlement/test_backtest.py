@@ -22,6 +22,7 @@ from cli.main import app
 from infra.local.sample_month import sample_month
 from ledger.accounts import COST_BASE, COST_BONUS
 from ledger.entries import client_book
+from ledger.terms import Terms as DocumentTerms
 from payouts.plans import PayPlan, PlanHistory
 from settlement.backtest import (
     BacktestRefused,
@@ -30,6 +31,7 @@ from settlement.backtest import (
     PeriodFigures,
     RateFigures,
     SideFigures,
+    _is_plain,
     backtest,
     put_contract,
     put_plan,
@@ -196,6 +198,61 @@ def test_another_unit_price_changes_revenue_by_the_invoices_own_counts(played: P
     assert sum(rate.resolutions for it in compared.new.periods for rate in it.rates) == len(states) + now_sold
     newly_rated = revenue - len(states) * 130 + discounted * 65
     assert 0 < newly_rated <= now_sold * 130
+
+
+STRICT = {"window_hours": 72, "threshold_percent": "80", "below": "waive", "unrated": "waive"}
+KIND = {
+    "window_hours": 72,
+    "threshold_percent": "90",
+    "below": "discount",
+    "unrated": "charge",
+    "discount_percent": "33",
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"rates": [{"id": "one", "price": per_unit("0.333"), "included": 40}], "rating": STRICT},
+        {"rates": [{"id": "one", "price": {"model": "package", "size": 7, "amount": "5"}}], "rating": KIND},
+        {"rates": [{"id": "one", "price": GRADUATED, "included": 3}], "minimum": "5000", "rating": KIND},
+        {"rates": [{"id": "one", "price": per_unit("1.5")}], "cap": {"amount": "100.70"}, "rating": KIND},
+    ],
+)
+def test_remembered_decisions_are_those_that_are_made_one_by_one(
+    played: Played, monkeypatch: pytest.MonkeyPatch, client: str, fields: dict[str, object]
+) -> None:
+    old = played.terms(client)
+    contract = changed(old.contracts.versions[0], **fields)
+    kept = {"not_charged": "percent", "not_charged_percent": "12.5", "base": {"kind": "share", "percent": "33.3"}}
+    of_charged = kept | {"base": {"kind": "share", "percent": "50", "of": "charged"}}
+    plans = {}
+    for number, (name, history) in enumerate(sorted(old.plans.items())):
+        document = history.versions[0].model_dump(mode="json") | (kept, of_charged, {})[number % 3]
+        plans[name] = PlanHistory(name, (PayPlan.model_validate(document),))
+    new = replace(old, contracts=put_contract(old.contracts, contract, AUTUMN), plans=plans)
+
+    remembered = played.backtest(client, new)
+    monkeypatch.setattr("settlement.backtest._is_plain", lambda _: False)
+
+    assert played.backtest(client, new) == remembered
+
+
+def test_terms_that_say_what_the_backtest_does_not_know_are_decided_one_by_one() -> None:
+    class Surcharge(PayPlan):
+        surcharge: str = "0"
+
+    class Hourly(DocumentTerms):
+        rate: str
+
+    plan = a_plan().model_dump(mode="json")
+    new_base = a_plan().model_copy(update={"base": Hourly(rate="30")})
+
+    assert _is_plain(a_plan())
+    assert not _is_plain(Surcharge.model_validate(plan | {"surcharge": "1"}))
+    assert not _is_plain(new_base)
 
 
 def changed(contract: Contract, **fields: object) -> Contract:
