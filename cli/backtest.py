@@ -274,17 +274,19 @@ def _money_table(result: _Result) -> Table:
     title = f"{result.request.client}, {result.comparison.new.currency}"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("period", "rate", "terms"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=name != "rate", overflow="fold")
     for name in ("charged", "waived", "revenue", "expert cost", "margin"):
         table.add_column(name, justify="right", no_wrap=True)
     sides = _sides(result.comparison)
     for period in _periods(sides):
         for row in _period_rows({name: it for name, side in sides for it in side.periods if it.period == period}):
-            table.add_row(period, *row[:2], *_cells(*row[2:], result.comparison.new.currency))
+            cells = _cells(*row[2:], result.comparison.new.currency)
+            table.add_row(period, *row[:2], *(("", "", cells[2], "", "") if row[0] == _SHORTFALL else cells))
         table.add_row()
     return table
 
 
+_SHORTFALL = "shortfall"
 _Row = tuple[str, str, tuple[RateFigures, ...], int, Mapping[Currency, int]]
 
 
@@ -295,7 +297,7 @@ def _period_rows(found: Mapping[str, PeriodFigures]) -> Iterator[_Row]:
             yield from ((name, terms, (it,), it.revenue, it.cost) for it in figures.rates if it.rate == name)
     for terms, figures in found.items():
         if figures.shortfall:
-            yield "minimum, commitment", terms, (), figures.shortfall, {}
+            yield _SHORTFALL, terms, (), figures.shortfall, {}
     for terms, figures in found.items():
         yield "all" if figures.is_over else "all so far", terms, figures.rates, figures.revenue, figures.cost
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -36,6 +36,9 @@ def import_log(
             read = read_log(lines, client=client, time_zone=ZoneInfo(time_zone))
         except ColumnsMissing as missing:
             console.print(f"[red]{file}: {missing}[/red]", soft_wrap=True)
+            return 2
+        except (ZoneInfoNotFoundError, ValueError):
+            console.print(f"[red]{time_zone!r} is not an IANA time zone, such as Europe/Berlin[/red]", soft_wrap=True)
             return 2
         for batch in _batches(read):
             rows = [item for item in batch if isinstance(item, UnreadableRow)]
