@@ -11,7 +11,8 @@ Period = NewType("Period", str)
 
 def period_of(instant: datetime, zone: ZoneInfo) -> Period:
     """The month in which an instant falls in `zone`, such as 2026-10; a month includes its first instant."""
-    return Period(instant.astimezone(zone).strftime("%Y-%m"))
+    local = instant.astimezone(zone)
+    return Period(f"{local.year:04d}-{local.month:02d}")
 
 
 def period_of_date(day: date) -> Period:
