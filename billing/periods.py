@@ -11,13 +11,12 @@ Period = NewType("Period", str)
 
 def period_of(instant: datetime, zone: ZoneInfo) -> Period:
     """The month in which an instant falls in `zone`, such as 2026-10; a month includes its first instant."""
-    local = instant.astimezone(zone)
-    return Period(f"{local.year:04d}-{local.month:02d}")
+    return period_of_date(instant.astimezone(zone))
 
 
 def period_of_date(day: date) -> Period:
     """The month of a day."""
-    return Period(day.strftime("%Y-%m"))
+    return Period(f"{day.year:04d}-{day.month:02d}")
 
 
 def next_period(period: Period) -> Period:
