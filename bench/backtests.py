@@ -6,26 +6,35 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import cycle, islice
 from time import process_time
 from typing import Any
 
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from urllib3 import HTTPResponse
+
 from bench.timing import spread
-from bench.world import cases, sample_terms
+from bench.world import CLIENT, cases, sample_terms
 from billing.periods import Period, PeriodState
 from events.facts import FACTS
-from infra.aws.store import _case, _case_item
-from infra.aws.tables import CaseItem
+from infra.aws.store import PAST_CASE, DynamoStore, _case_item
+from infra.aws.tables import bind
 from settlement.assess import Due, timing
-from settlement.backtest import Months, backtest, put_contract
+from settlement.backtest import backtest
 from settlement.cases import Case, CycleState, split_cycles
 from settlement.decide import Terms, decide_cycle
+from settlement.recorded_facts import PastCase
+from settlement.tried_terms import Months, put_contract
 
 RUNS = 3
 _MONTHS = Months(Period("2026-10"), Period("2026-11"))
 _AS_OF = datetime(2026, 12, 20, tzinfo=UTC)
 # As many different items are decoded, over and over: all of them at once would be what is measured.
 _ITEMS = 2_000
+_PER_PAGE = 1_000
+_KEY = '{"client_shard": {"S": "acme#00"}, "case_id": {"S": "B0"}}'
 
 
 def measure(number: int) -> dict[str, Any]:
@@ -41,8 +50,8 @@ def measure(number: int) -> dict[str, Any]:
         "cases_made": lambda: _exhaust(cases(number)),
         "facts_parsed": lambda: _exhaust(FACTS.validate_json(text) for text in islice(cycle(texts), number)),
         "items_decoded": lambda: _exhaust(_decoded(items, number)),
-        "backtest_of_made_cases": lambda: _backtest(cases(number)),
-        "backtest_of_decoded_items": lambda: _backtest(_decoded(items, number)),
+        "backtest_of_made_cases": lambda: _backtest(cases(number), number),
+        "backtest_of_decoded_items": lambda: _backtest(_decoded(items, number), number),
     }
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(RUNS):
@@ -81,10 +90,10 @@ def _terms() -> tuple[Terms, Terms]:
     return old, replace(old, contracts=put_contract(old.contracts, new, _MONTHS))
 
 
-def _backtest(made: Iterator[Case]) -> None:
+def _backtest(made: Iterator[PastCase], number: int) -> None:
     compared = backtest(made, *_terms(), _MONTHS, _AS_OF)
-    if compared.new.undecided or compared.new.elsewhere:
-        raise AssertionError(f"not all cases were assessed: {compared.new}")
+    if compared.cases != number or compared.new.undecided or compared.new.elsewhere:
+        raise AssertionError(f"not all of {number} cases were assessed: {compared.cases}, {compared.new}")
 
 
 @dataclass(slots=True)
@@ -94,7 +103,7 @@ class _Memory:
     at: int
     peak: float = 0
 
-    def watched(self, made: Iterator[Case]) -> Iterator[Case]:
+    def watched(self, made: Iterator[PastCase]) -> Iterator[PastCase]:
         for number, case in enumerate(made, 1):
             if number == self.at:
                 self.peak = _peak_mib()
@@ -103,7 +112,7 @@ class _Memory:
 
 def _memory_growth(number: int) -> float:
     memory = _Memory(at=min(10_000, number))
-    _backtest(memory.watched(cases(number)))
+    _backtest(memory.watched(cases(number)), number)
     return round(_peak_mib() - memory.peak, 1)
 
 
@@ -116,12 +125,13 @@ def _peak_mib() -> float:
 
 
 def _items() -> list[str]:
-    """Settled cases as the JSON in which DynamoDB answers."""
+    """Settled cases as the JSON in which DynamoDB answers: the attributes that the store asks for."""
     terms = sample_terms()
-    return [json.dumps(_case_item(_settled(case, terms)).serialize()) for case in cases(_ITEMS)]
+    items = (_case_item(_settled(case, terms)).serialize() for case in cases(_ITEMS))
+    return [json.dumps({name: item[name] for name in PAST_CASE if name in item}) for item in items]
 
 
-def _settled(case: Case, terms: Terms) -> Case:
+def _settled(case: PastCase, terms: Terms) -> Case:
     contract = terms.contracts.versions[0]
     states = []
     for found in split_cycles(case.facts, lambda _: timedelta(hours=contract.reopen_window_hours)):
@@ -129,11 +139,27 @@ def _settled(case: Case, terms: Terms) -> Case:
         if isinstance(due, Due):
             empty = {period: PeriodState(terms.client, period) for period in (Period("2026-10"), Period("2026-11"))}
             states.append(decide_cycle(case.case_id, CycleState(found.number), due, terms, empty, _AS_OF).state)
-    return replace(case, cycles=tuple(states), revision=1)
+    return Case(CLIENT, case.case_id, case.facts, cycles=tuple(states), revision=1)
 
 
-def _decoded(items: list[str], number: int) -> Iterator[Case]:
-    """What `DynamoStore.client_cases` does with each item of a page."""
-    for text in islice(cycle(items), number):
-        item = CaseItem.from_raw_data(json.loads(text))
-        yield _case(item.client_shard.partition("#")[0], item)
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """What DynamoDB answers to queries: the next thousand items, about 1 MB, and whether more may follow."""
+
+    items: Iterator[str]
+
+    def answer(self, request: AWSPreparedRequest, **_: Any) -> Any:  # noqa: ANN401  # botocore's hooks are typed to return nothing
+        """In the place of sending the request."""
+        page = list(islice(self.items, _PER_PAGE))
+        last = f', "LastEvaluatedKey": {_KEY}' if len(page) == _PER_PAGE else ""
+        body = f'{{"Items": [{", ".join(page)}], "Count": {len(page)}, "ScannedCount": {len(page)}{last}}}'
+        return AWSResponse(request.url, 200, HTTPHeaders(), HTTPResponse(BytesIO(body.encode()), preload_content=False))
+
+
+def _decoded(items: list[str], number: int) -> Iterator[PastCase]:
+    """What the store reads for a backtest, where DynamoDB has that many cases: all but the network."""
+    connection = bind("bench", region="eu-central-1", host="http://bench.invalid")
+    connection.session.set_credentials("bench", "bench")
+    events = connection.client.meta.events
+    events.register("before-send.dynamodb.Query", _Pages(islice(cycle(items), number)).answer)
+    return DynamoStore(connection).past_cases(CLIENT)

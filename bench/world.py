@@ -9,8 +9,8 @@ from cli.terms_files import read_folder
 from events.facts import CaseId, Completed, Fact, QaReviewed, Rated, Reopened, Resolver, in_order
 from infra.local.sample_month import SAMPLE_WORLD
 from payouts.plans import PlanHistory
-from settlement.cases import Case
 from settlement.decide import Terms
+from settlement.recorded_facts import PastCase
 
 CLIENT = "acme"
 _FIRST = datetime(2026, 10, 1, 8, tzinfo=UTC)
@@ -26,7 +26,7 @@ def sample_terms() -> Terms:
     return Terms(CLIENT, ContractHistory(CLIENT, (contract,)), {it.id: it for it in terms.experts}, plans)
 
 
-def cases(number: int, seed: int = 20261001) -> Iterator[Case]:
+def cases(number: int, seed: int = 20261001) -> Iterator[PastCase]:
     """That many cases of October 2026, one after the other; the same for the same seed.
 
     Three in four are rated, one in twenty-five is reopened and solved again, one in fifty has a quality review.
@@ -34,7 +34,7 @@ def cases(number: int, seed: int = 20261001) -> Iterator[Case]:
     rng = Random(seed)  # noqa: S311  # sample data, no secret
     for place in range(number):
         facts = sorted(_facts(rng, f"B{place}"), key=in_order)
-        yield Case(CLIENT, CaseId(f"B{place}"), facts=tuple(facts))
+        yield PastCase(CaseId(f"B{place}"), tuple(facts))
 
 
 def _facts(rng: Random, case_id: str) -> Iterator[Fact]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,6 +37,12 @@ def _check_part(percent: str) -> str:
     if not 0 <= exact <= 100 or (exact * 100).denominator != 1:
         raise ValueError(f"{percent} is not between 0 and 100 with at most two decimals")
     return percent
+
+
+@lru_cache(maxsize=1024)
+def _basis_points(percent: str) -> int:
+    """Hundredths of a percentage that `_check_part` let pass."""
+    return int(parse_decimal(percent) * 100)
 
 
 Hours = Annotated[int, Field(ge=0, le=24 * 366, strict=True)]
@@ -147,12 +154,12 @@ class Rating(Terms):
     @property
     def threshold_basis_points(self) -> int:
         """The threshold on the scale of 0 to 10,000; a rating equal to it passes."""
-        return int(parse_decimal(self.threshold_percent) * 100)
+        return _basis_points(self.threshold_percent)
 
     @property
     def discount_basis_points(self) -> int:
         """The discount in hundredths of a percent; 0 where no discount applies."""
-        return int(parse_decimal(self.discount_percent or "0") * 100)
+        return _basis_points(self.discount_percent or "0")
 
 
 class CapAction(StrEnum):

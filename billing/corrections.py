@@ -1,10 +1,19 @@
 """What may be corrected on an invoice after it was issued: credit notes while it is unpaid, and a second issue."""
 
 from dataclasses import replace
+from enum import StrEnum
 from fractions import Fraction
 
 from billing.invoices import STRIPE_MINIMUM_CHARGE, CreditNote, Invoice, InvoiceLine, InvoiceStatus, LineKind
 from ledger.money import minor_unit_exponent, round_half_away
+
+
+class Outcome(StrEnum):
+    """What became of money that went back to a client: it was paid by bank, given as a credit, or is lost."""
+
+    PAID = "paid"
+    CREDITED = "credited"
+    LOST = "lost"
 
 
 def next_credit_note(invoice: Invoice, credit: int) -> CreditNote | None:
@@ -23,7 +32,7 @@ def next_credit_note(invoice: Invoice, credit: int) -> CreditNote | None:
         tax = tax_share(invoice, before + net) - tax_share(invoice, before)
         if (net + tax) % step == 0:
             note = CreditNote(f"{invoice.attempt_id}:credit:{len(invoice.credit_notes) + 1}", net, tax)
-            return note if _is_payable(invoice, invoice.owed - note.amount) else None
+            return note if _is_payable(invoice, invoice.asked - note.amount) else None
     return None
 
 

@@ -121,8 +121,10 @@ class Invoice:
     """One client's invoice of one period; `total` is the sum of its lines, in minor units.
 
     `payments`, `credit_notes`, and what was `paid_outside` Stripe, `written_off` or `voided` (minor units) are what the
-    ledger holds. `attempt` counts issues of the period: one that was voided may be issued again, and `earlier` are
-    Stripe's ids of those before. `due_on` and `last_failure` are as Stripe has them.
+    ledger holds. `returned` is what went back of payments by refunds and chargebacks, the last on `returned_on`, and is
+    owed again: Stripe does not ask for it, and keeps the status. `attempt` counts issues of the period: one that was
+    voided may be issued again, and `earlier` are Stripe's ids of those before. `due_on` and `last_failure` are as
+    Stripe has them.
     """
 
     client: str
@@ -138,6 +140,8 @@ class Invoice:
     paid_outside: int = 0
     written_off: int = 0
     voided: int = 0
+    returned: int = 0
+    returned_on: date | None = None
     attempt: int = 1
     earlier: tuple[str, ...] = ()
     due_on: date | None = None
@@ -173,7 +177,12 @@ class Invoice:
 
     @property
     def owed(self) -> int:
-        """What the client still owes by the ledger, in minor units; below 0 if more was paid."""
+        """What the client owes by the ledger, in minor units; below 0 if more was paid."""
+        return self.asked + self.returned
+
+    @property
+    def asked(self) -> int:
+        """What of that Stripe asks the client for: all but what went back after it was paid."""
         if self.status is InvoiceStatus.CARRIED:
             return 0
         return self.total - self.credited - self.paid - self.written_off - self.voided

@@ -81,7 +81,10 @@ class PeriodState:
 
     def counter(self, rate_id: str) -> RateCounter:
         """The counter of a rate; all zeros if the rate has seen nothing."""
-        return dict(self.rates).get(rate_id, RateCounter())
+        for known, counter in self.rates:
+            if known == rate_id:
+                return counter
+        return RateCounter()
 
     @property
     def charged(self) -> int:

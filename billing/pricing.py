@@ -99,7 +99,10 @@ def matching_rate(contract: Contract, solution: Completed) -> Rate | None:
 
     A rate with calendars is for what was resolved in any of them, in the contract's time zone.
     """
-    return next((rate for rate in contract.rates if _matches(rate.match, contract, solution)), None)
+    for rate in contract.rates:
+        if _matches(rate.match, contract, solution):
+            return rate
+    return None
 
 
 def _matches(wanted: Match, contract: Contract, solution: Completed) -> bool:

@@ -13,7 +13,7 @@ from cli.terms_files import BrokenFiles, FileProblem, read_folder
 from settlement.apply import Change, Kind, NewTerms, TermsRefused, count_unchanged, plan_changes
 from settlement.ports import Contention
 from settlement.price_changes import (
-    ContractChange,
+    PriceChange,
     PriceRegistry,
     content_hash,
     propose,
@@ -22,6 +22,7 @@ from settlement.price_changes import (
 )
 
 DONE, UNEXPECTED, REFUSED = 0, 1, 2
+_SIGNED = {Kind.CONTRACT, Kind.PAY_PLAN, Kind.PAYOUT_POLICY}
 Identity = Callable[[], str | None]
 
 
@@ -31,12 +32,12 @@ class _Plan:
 
     terms: NewTerms
     at_once: tuple[Change, ...]
-    waiting: tuple[ContractChange, ...]
+    waiting: tuple[PriceChange, ...]
 
     @property
-    def changes_a_contract(self) -> bool:
+    def is_recorded(self) -> bool:
         """Whether it is to be recorded who did this."""
-        return bool(self.waiting) or any(change.kind is Kind.CONTRACT for change in self.at_once)
+        return bool(self.waiting) or any(change.kind in _SIGNED for change in self.at_once)
 
 
 def nobody() -> None:
@@ -56,8 +57,8 @@ def apply_folder(
 
     0: done, or nothing to do. 2: the files have problems, one a line as `file:line: field: problem`, and nothing was
     written. 1: somebody else changed the registry meanwhile; applying again completes what was begun, as after a crash.
-    Changes of agreed prices are not written but wait for a second person; without an `identity` to propose them nothing
-    is written, and the code is 2. With `check_only` nothing is written.
+    Changes of agreed prices and pay are not written but wait for a second person; without an `identity` to propose them
+    nothing is written, and the code is 2. With `check_only` nothing is written.
     """
     try:
         read = read_folder(folder)
@@ -71,15 +72,15 @@ def apply_folder(
         return refuse(sorted(found), console)
     plan = _Plan(read.terms, *split_price_changes(current, changes))
     if not check_only:
-        return _write(plan, registry, as_of, identity() if plan.changes_a_contract else None, console)
+        return _write(plan, registry, as_of, identity() if plan.is_recorded else None, console)
     _summarise(plan, console, check_only=True)
     return DONE
 
 
 def _write(plan: _Plan, registry: PriceRegistry, as_of: date, by: str | None, console: Console) -> int:
     if plan.waiting and by is None:
-        clients = ", ".join(change.client for change in plan.waiting)
-        say(f"The terms of {clients} change: say who proposes that with --by NAME. Nothing was written.", console)
+        names = ", ".join(change.id for change in plan.waiting)
+        say(f"The terms of {names} change: say who proposes that with --by NAME. Nothing was written.", console)
         return REFUSED
     try:
         registry.write(sign_first_versions(plan.at_once, by, as_of))
@@ -111,9 +112,9 @@ def _summarise(plan: _Plan, console: Console, *, check_only: bool) -> None:
             table.add_row(change.kind.replace("_", " "), Text(change.id), Text(change.what))
         console.print(table)
     if plan.waiting:
-        table = Table("client", "price change, for a second person to approve")
+        table = Table("kind", "id", "what would change once a second person approves it")
         for waits in plan.waiting:
-            table.add_row(Text(waits.client), Text(waits.what))
+            table.add_row(waits.kind.replace("_", " "), Text(waits.id), Text(waits.what))
         console.print(table)
     unchanged = count_unchanged(plan.terms, plan.at_once) - len(plan.waiting)
     changed, waiting = ("would change", "would wait") if check_only else ("changed", "waiting")

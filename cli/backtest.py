@@ -25,26 +25,15 @@ from events.decode import Delivery
 from events.facts import Completed, Resolver
 from ledger.money import Currency, format_minor_units
 from payouts.plans import PayPlan, PlanHistory
-from settlement.apply import check_contracts
-from settlement.backtest import (
-    BacktestRefused,
-    Comparison,
-    Months,
-    PeriodFigures,
-    RateFigures,
-    RecordedFacts,
-    SideFigures,
-    backtest,
-    cases_from,
-    put_contract,
-    put_plan,
-    recorded_facts,
-)
-from settlement.cases import Case
+from settlement.apply import check_versions
+from settlement.backtest import backtest
+from settlement.backtest_figures import Comparison, PeriodFigures, RateFigures, SideFigures
 from settlement.decide import Terms
 from settlement.parking import ParkReason
 from settlement.ports import Registry
+from settlement.recorded_facts import PastCase, RecordedFacts, cases_from, recorded_facts
 from settlement.registry import Expert
+from settlement.tried_terms import BacktestRefused, Months, put_contract, put_plan
 
 # Who solved every case of a log when a pay plan is tried on it.
 _ANYBODY = "anybody"
@@ -144,7 +133,7 @@ def backtest_log(request: Request, log: Log, console: Console, progress: Console
 
 def _read_contract(file: Path, client: str) -> Contract:
     read = read_contracts([file])
-    problems = {read.problem(it.place, it.path, it.what, it.other) for it in check_contracts(read.terms.contracts)}
+    problems = {read.problem(it.place, it.path, it.what, it.other) for it in check_versions(read.terms)}
     if problems:
         raise BrokenFiles(sorted(problems))
     found = [contract for contract in read.terms.contracts if contract.client == client]
@@ -189,7 +178,7 @@ def _open(file: Path) -> IO[str]:
 _READERS = {"servicenow": read_log}
 
 
-def _read_log(lines: IO[str], client: str, log: Log) -> tuple[list[Case], list[UnreadableRow]]:
+def _read_log(lines: IO[str], client: str, log: Log) -> tuple[list[PastCase], list[UnreadableRow]]:
     rows: list[UnreadableRow] = []
     try:
         zone = ZoneInfo(log.time_zone)
@@ -206,7 +195,7 @@ def _read_log(lines: IO[str], client: str, log: Log) -> tuple[list[Case], list[U
     return cases_from(facts()), rows
 
 
-def _solved_by_anybody(case: Case) -> Case:
+def _solved_by_anybody(case: PastCase) -> PastCase:
     facts = (
         replace(fact, resolver=Resolver.EXPERT, expert=_ANYBODY) if isinstance(fact, Completed) else fact
         for fact in case.facts
@@ -228,7 +217,7 @@ def _named(counts: Mapping[ParkReason, int]) -> dict[str, int]:
     return {reason.value: number for reason, number in counts.items()}
 
 
-def _shown(cases: Iterable[Case], total: int | None, console: Console) -> Iterator[Case]:
+def _shown(cases: Iterable[PastCase], total: int | None, console: Console) -> Iterator[PastCase]:
     """The cases as they are, with a bar that says how far they are."""
     columns = (TextColumn("Cases"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

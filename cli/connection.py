@@ -1,10 +1,13 @@
 """To which stack a command talks: the embedded one that runs, or one in AWS that is named."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from infra.aws.identity import caller_identity
+from infra.aws.queues import queue
 from infra.aws.registry import DynamoRegistry
 from infra.aws.secrets import stripe_keys
 from infra.aws.store import DynamoStore
@@ -50,6 +53,10 @@ class Connection:
     def stripe(self) -> StripeGateway:
         """The platform's account at Stripe that the stack uses."""
         return StripeGateway(stripe_keys(self.stack).api_key, os.environ.get("SOLVENT_STRIPE_API_BASE") or None)
+
+    def ask_to_send(self, payouts: Iterable[str], as_of: datetime) -> None:
+        """Put payouts into the queue of those that may be sent; asking twice is safe. Raises NotSent."""
+        queue(f"{self.stack}-payouts").send({"payout": id_, "as_of": as_of.isoformat()} for id_ in payouts)
 
 
 def connect(stack: str | None) -> Connection:

@@ -1,4 +1,4 @@
-"""`solvent invoice void` and `reissue`: take an invoice back at Stripe, and issue the period again."""
+"""`solvent invoice void`, `reissue` and `settle`: take an invoice back, issue it again, close what went back of it."""
 
 import re
 from collections.abc import Callable
@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from billing.corrections import Outcome
 from billing.invoices import Invoice
 from billing.periods import Period
 from cli.connection import Connection
-from ledger.money import format_minor_units
+from cli.printing import DONE, FAILED, REFUSED, refused, say
+from ledger.errors import InvalidMoney
+from ledger.money import Currency, format_minor_units, parse_decimal, to_minor_units
 from settlement.invoicing import InvoiceDiffers
 from settlement.ports import BillingStore, Contention, WritableRegistry
 from settlement.reissue import CannotTakeBack, reissue_invoice, void_invoice
+from settlement.returned import CannotSettle, settle_returned
 from settlement.stripe_port import Stripe, StripeBusy, StripeRefused, StripeUnclear
 
-DONE, FAILED, REFUSED = 0, 1, 2
 _Action = Callable[[BillingStore, WritableRegistry, Stripe, tuple[str, Period], datetime], Invoice]
 
 
@@ -29,10 +32,44 @@ def reissue(here: Connection, client: str, period: str, console: Console) -> int
     return _act(reissue_invoice, here, (client, period), console)
 
 
+def settle(
+    here: Connection, named: tuple[str, str], said: tuple[Outcome, str, str | None], now: datetime, console: Console
+) -> int:
+    """Close what went back of an invoice; `said` is what became of it, a reference, and an amount if not all of it."""
+    (client, period), (outcome, reference, amount) = named, said
+    if not _is_period(period, console):
+        return REFUSED
+    key = (client, Period(period))
+    try:
+        invoice = here.store.invoice(*key)
+        minor_units = None if amount is None or invoice is None else _whole(amount, invoice.currency)
+        after = settle_returned(here.store, key, outcome, minor_units, reference, now)
+    except (CannotSettle, InvalidMoney) as cannot:
+        return refused(cannot, console)
+    except Contention as busy:
+        return refused(busy, console, FAILED)
+    left = format_minor_units(after.returned, after.currency)
+    say(f"{after.id}: {left} {after.currency} of what went back stand open", console)
+    return DONE
+
+
+def _whole(amount: str, code: Currency) -> int:
+    minor_units = to_minor_units(parse_decimal(amount), code)
+    if minor_units.denominator != 1:
+        raise InvalidMoney(f"{amount} is not an amount of {code}")
+    return int(minor_units)
+
+
+def _is_period(period: str, console: Console) -> bool:
+    if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
+        return True
+    console.print(f"[red]{period} is not a period; name a month, such as 2026-10[/red]", soft_wrap=True)
+    return False
+
+
 def _act(action: _Action, here: Connection, named: tuple[str, str], console: Console) -> int:
     client, period = named
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
-        console.print(f"[red]{period} is not a period; name a month, such as 2026-10[/red]", soft_wrap=True)
+    if not _is_period(period, console):
         return REFUSED
     try:
         invoice = action(here.store, here.registry, here.stripe(), (client, Period(period)), datetime.now(UTC))

@@ -59,7 +59,7 @@ COLUMNS = (
 _FREE_TEXTS = frozenset({"case", "facts", "entry", "why"})
 _PRICE_DECIMALS = 12
 _NUMBERS = frozenset({"resolutions", "accrued", "discount", "capped", "usage", "quantity", "amount"})
-_INVOICE_NUMBERS = frozenset({"total", "credited", "paid", "owed"})
+_INVOICE_NUMBERS = frozenset({"total", "credited", "paid", "returned", "owed"})
 
 
 class NoContract(LookupError):
@@ -187,7 +187,7 @@ def list_invoices(
     if as_json:
         console.print_json(data=[_listed(invoice, today) for invoice in invoices])
         return DONE
-    columns = ("client", "period", "status", "total", "credited", "paid", "owed", "in", "due", "at Stripe")
+    columns = ("client", "period", "status", "total", "credited", "paid", "returned", "owed", "in", "due", "at Stripe")
     rows = [
         (
             *(invoice.client, invoice.period, standing(invoice, today)),
@@ -205,12 +205,13 @@ def standing(invoice: Invoice, today: date) -> str:
 
     The last failed payment is named while the invoice is open.
     """
+    back = "some went back" if invoice.returned else ""
     if invoice.status is not InvoiceStatus.OPEN:
-        return invoice.status.value
+        return ", ".join(word for word in (invoice.status.value, back) if word)
     late = "overdue" if invoice.is_overdue(today) else ""
     part = "partly paid" if invoice.paid else ""
     failed = f"last payment failed: {invoice.last_failure.code}" if invoice.last_failure else ""
-    return ", ".join(word for word in (late, part, failed) if word) or invoice.status.value
+    return ", ".join(word for word in (late, part, back, failed) if word) or invoice.status.value
 
 
 def _amounts(invoice: Invoice) -> dict[str, int]:
@@ -218,6 +219,7 @@ def _amounts(invoice: Invoice) -> dict[str, int]:
         "total": invoice.total,
         "credited": invoice.credited,
         "paid": invoice.paid,
+        "returned": invoice.returned,
         "owed": invoice.owed,
     }
 

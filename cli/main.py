@@ -11,8 +11,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from billing.corrections import Outcome
 from billing.periods import period_of_date
 from cli.connection import RUN_FOLDER, CannotStart, connect
+from cli.options import AsCsv, AsJson, By, Stack, console, instant
+from cli.payouts_app import expert_app, payouts_app
+from cli.statements_app import statements_app
 from infra.aws.secrets import KeysMissing
 from infra.local.deployment import DeploymentFailed
 from infra.local.emulator import EmulatorError
@@ -32,10 +36,13 @@ credits_app = typer.Typer(help="What clients have paid in advance.", no_args_is_
 app.add_typer(credits_app, name="credits")
 contract_app = typer.Typer(help="What clients have agreed to pay, and who agreed.", no_args_is_help=True)
 app.add_typer(contract_app, name="contract")
+plan_app = typer.Typer(help="What experts have agreed to be paid, and who agreed.", no_args_is_help=True)
+app.add_typer(plan_app, name="plan")
 invoice_app = typer.Typer(help="What clients are asked to pay for a month.", no_args_is_help=True)
 app.add_typer(invoice_app, name="invoice")
-
-console = Console()
+app.add_typer(payouts_app, name="payouts")
+app.add_typer(expert_app, name="expert")
+app.add_typer(statements_app)
 
 
 class LogFormat(StrEnum):
@@ -44,17 +51,11 @@ class LogFormat(StrEnum):
     SERVICENOW = "servicenow"
 
 
-Stack = Annotated[
-    str | None,
-    typer.Option("--stack", envvar="SOLVENT_STACK", help="A stack in AWS; without it the embedded one that runs here."),
-]
-By = Annotated[str | None, typer.Option("--by", help="Who you are, on the embedded stack; AWS knows that itself.")]
 AsOf = Annotated[datetime | None, typer.Option(help="Today, for the rule against back-dating.")]
 Proposal = Annotated[str, typer.Argument(metavar="HASH", help="The hash that `solvent apply` printed.")]
 ContractFiles = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Contracts as YAML files.")]
 PeriodName = Annotated[str, typer.Option("--period", help="The month, such as 2026-10.")]
 Month = typer.Option("--period", formats=["%Y-%m"], help="A month, such as 2026-10.")
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON; amounts in minor units.")]
 ExportFolder = Annotated[Path, typer.Option("--from", help="The folder of an export.")]
 
 
@@ -74,7 +75,10 @@ def run(
 @app.command()
 def apply(
     folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="clients/, contracts/, pay_plans/, experts/")
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, help="clients/, contracts/, pay_plans/, experts/, payout_policies/"
+        ),
     ],
     *,
     check: Annotated[bool, typer.Option("--check", help="Only check and say what would change.")] = False,
@@ -82,9 +86,9 @@ def apply(
     as_of: AsOf = None,
     stack: Stack = None,
 ) -> None:
-    """Check a folder of clients, contracts, pay plans and experts, then write what changed.
+    """Check a folder of clients, contracts, pay plans, experts and payout policies, then write what changed.
 
-    Changed terms of a client that has a contract already wait for a second person: see `solvent contract approve`.
+    Changes of a contract or a pay plan wait for a second person: see `solvent contract approve`.
     """
     from cli.apply import apply_folder  # noqa: PLC0415  # YAML is for few commands only
 
@@ -97,9 +101,10 @@ def apply(
 @contract_app.command("check")
 def check_contracts(files: ContractFiles) -> None:
     """Check contract files by themselves; every problem with file, line, field and what would be right."""
-    from cli.contracts import check  # noqa: PLC0415  # YAML is for few commands only
+    from cli.terms_files import read_contracts  # noqa: PLC0415  # YAML is for few commands only
+    from cli.versions import check  # noqa: PLC0415  # YAML is for few commands only
 
-    raise typer.Exit(check(files, console))
+    raise typer.Exit(check(read_contracts, files, console))
 
 
 @contract_app.command("diff")
@@ -120,9 +125,10 @@ def diff_contract(
 @contract_app.command("history")
 def contract_history(client: str, *, stack: Stack = None) -> None:
     """All versions of a client's contract: from when to when, who applied them, and what they say."""
-    from cli.contracts import history  # noqa: PLC0415  # YAML is for few commands only
+    from cli.versions import history  # noqa: PLC0415  # YAML is for few commands only
+    from settlement.apply import Kind  # noqa: PLC0415  # keep --help quick
 
-    raise typer.Exit(history(client, connect(stack).registry, console))
+    raise typer.Exit(history(Kind.CONTRACT, client, connect(stack).registry, console))
 
 
 @contract_app.command("backtest")
@@ -149,7 +155,7 @@ def backtest_contract(  # noqa: PLR0913  # one parameter for each option
 ) -> None:
     """What recorded facts, or a helpdesk's log, would have come to under other terms. Nothing is written."""
     from cli.backtest import Log, Request, backtest_log, backtest_recorded  # noqa: PLC0415  # keep --help quick
-    from settlement.backtest import Months  # noqa: PLC0415  # keep --help quick
+    from settlement.tried_terms import Months  # noqa: PLC0415  # keep --help quick
 
     if first and last and first > last:
         raise typer.BadParameter("--from is after --to")
@@ -163,27 +169,66 @@ def backtest_contract(  # noqa: PLR0913  # one parameter for each option
     raise typer.Exit(backtest_recorded(request, here.store, here.registry, console, Console(stderr=True)))
 
 
+@plan_app.command("check")
+def check_plans(
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Pay plans as YAML files.")],
+) -> None:
+    """Check pay plans by themselves; every problem with file, line, field and what would be right."""
+    from cli.terms_files import read_plans  # noqa: PLC0415  # YAML is for few commands only
+    from cli.versions import check  # noqa: PLC0415  # YAML is for few commands only
+
+    raise typer.Exit(check(read_plans, files, console))
+
+
+@plan_app.command("diff")
+def diff_plan(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A pay plan as a YAML file.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_of: AsOf = None,
+    stack: Stack = None,
+) -> None:
+    """What a pay plan's file changes against the version in force: in words, and in money on last month's cases."""
+    from cli.plans import diff  # noqa: PLC0415  # YAML is for few commands only
+
+    here = connect(stack)
+    raise typer.Exit(diff(file, here.registry, here.store, _day(as_of), console, as_json=as_json))
+
+
+@plan_app.command("history")
+def plan_history(plan: str, *, stack: Stack = None) -> None:
+    """All versions of a pay plan: from when to when, who applied them, and what they say."""
+    from cli.versions import history  # noqa: PLC0415  # YAML is for few commands only
+    from settlement.apply import Kind  # noqa: PLC0415  # keep --help quick
+
+    raise typer.Exit(history(Kind.PAY_PLAN, plan, connect(stack).registry, console))
+
+
+# Contracts and pay plans that are applied together wait together: either group approves both.
 @contract_app.command("waiting")
-def waiting_contracts(*, stack: Stack = None) -> None:
+@plan_app.command("waiting")
+def waiting_terms(*, stack: Stack = None) -> None:
     """What was proposed and waits for a second person, field by field."""
-    from cli.contracts import waiting  # noqa: PLC0415  # YAML is for few commands only
+    from cli.approvals import waiting  # noqa: PLC0415  # YAML is for few commands only
 
     raise typer.Exit(waiting(connect(stack).registry, console))
 
 
 @contract_app.command("approve")
-def approve_contract(proposal: Proposal, *, by: By = None, as_of: AsOf = None, stack: Stack = None) -> None:
+@plan_app.command("approve")
+def approve_terms(proposal: Proposal, *, by: By = None, as_of: AsOf = None, stack: Stack = None) -> None:
     """Apply exactly what somebody else proposed."""
-    from cli.contracts import approve_proposal  # noqa: PLC0415  # YAML is for few commands only
+    from cli.approvals import approve_proposal  # noqa: PLC0415  # YAML is for few commands only
 
     here = connect(stack)
     raise typer.Exit(approve_proposal(proposal, here.registry, here.identity(by), _day(as_of), console))
 
 
 @contract_app.command("withdraw")
-def withdraw_contract(proposal: Proposal, *, stack: Stack = None) -> None:
+@plan_app.command("withdraw")
+def withdraw_terms(proposal: Proposal, *, stack: Stack = None) -> None:
     """Forget a proposal; nothing of it is applied."""
-    from cli.contracts import withdraw  # noqa: PLC0415  # YAML is for few commands only
+    from cli.approvals import withdraw  # noqa: PLC0415  # YAML is for few commands only
 
     raise typer.Exit(withdraw(proposal, connect(stack).registry, console))
 
@@ -199,7 +244,7 @@ def onboard(
     from settlement.onboard import onboard as make_accounts  # noqa: PLC0415  # keep --help quick
 
     here = connect(stack)
-    for name, account in make_accounts(here.registry, here.stripe()):
+    for name, account in make_accounts(here.store, here.registry, here.stripe(), datetime.now(UTC)):
         console.print(f"{name}: {account}", soft_wrap=True)
     if expert is not None:
         found = here.registry.experts([expert]).get(expert)
@@ -341,6 +386,26 @@ def reissue_invoice(client: str, *, period: PeriodName, stack: Stack = None) -> 
     raise typer.Exit(reissue(connect(stack), client, period, console))
 
 
+@invoice_app.command(
+    "settle", epilog="For example: solvent invoice settle acme --period 2026-10 --as lost --reference dp_1"
+)
+def settle_invoice(  # noqa: PLR0913  # one parameter for each option
+    client: str,
+    *,
+    period: PeriodName,
+    outcome: Annotated[Outcome, typer.Option("--as", help="What became of it.")],
+    reference: Annotated[str, typer.Option(help="The bank's or your own; the same one twice is once.")],
+    amount: Annotated[str | None, typer.Option(help="In major units, such as 40.00; without it all.")] = None,
+    as_of: Annotated[datetime | None, typer.Option(help="Now, if it is not the clock's.")] = None,
+    stack: Stack = None,
+) -> None:
+    """Close what went back of a paid invoice by refund or chargeback: paid by bank, given as a credit, or lost."""
+    from cli.invoice_actions import settle  # noqa: PLC0415  # keep --help quick
+
+    said = (outcome, reference, amount)
+    raise typer.Exit(settle(connect(stack), (client, period), said, instant(as_of), console))
+
+
 @import_app.command("servicenow")
 def import_servicenow(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The incident audit log, .csv or .csv.gz")],
@@ -354,6 +419,26 @@ def import_servicenow(
 
     here = connect(stack)
     raise typer.Exit(import_log(here.store, here.registry, file, client, time_zone, console))
+
+
+@app.command("reconcile", epilog="For example: solvent reconcile --csv")
+def reconcile_books(
+    *,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    as_of: Annotated[datetime | None, typer.Option(help="Now, for how old things are.")] = None,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Read the whole journal, not from kept sums on.")] = False,
+    stack: Stack = None,
+) -> None:
+    """Match ledger, payouts, invoices and holds with Stripe: what differs or is under way, its age, what to do.
+
+    Nothing is written. Exits with 1 if there is a difference.
+    """
+    from cli.printing import Form  # noqa: PLC0415  # keep --help quick
+    from cli.reconcile import show_reconciliation  # noqa: PLC0415  # keep --help quick
+
+    form, here = Form(as_json, as_csv), connect(stack)
+    raise typer.Exit(show_reconciliation(here.store, here.stripe(), instant(as_of), form, console, afresh=afresh))
 
 
 @app.command()

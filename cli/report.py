@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ledger.balances import trial_balance
 from ledger.books import check_book
 from ledger.money import Currency, format_minor_units
 from settlement.cases import SUPERSEDED, CycleStatus
+from settlement.plan_payouts import NotPaid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Report:
         if states != self.resolutions:
             found.append(f"{self.resolutions} resolutions came in, {states} are accounted for")
         found += [f"{invoice['client']}: never issued" for invoice in self.invoices if invoice["status"] == "planned"]
-        found += [f"{payout['expert']}: {payout['status']}" for payout in self.payouts if payout["status"] != "sent"]
+        found += [f"{it['expert']}: {it['status']}" for it in self.payouts if it["status"] not in {"sent", "paid"}]
         transfers = [payout["stripe_transfer"] for payout in self.payouts]
         if len(set(transfers)) != len(transfers):
             found.append("two payouts share one transfer")
@@ -65,7 +66,7 @@ class Report:
 def collect(
     store: DynamoStore,
     reconciliation: Mapping[str, Any],
-    not_paid: Mapping[str, Any],
+    not_paid: Sequence[NotPaid],
     came_in: tuple[int, int],
     seconds: float,
 ) -> Report:
@@ -90,7 +91,7 @@ def collect(
         parked_cycles=by_status[CycleStatus.PARKED] + parked_completions,
         invoices=_invoices(store),
         payouts=_payouts(store),
-        not_paid=dict(not_paid),
+        not_paid={f"{it.expert} {it.currency}": [it.minor_units, *it.missing] for it in not_paid},
         trial_balance={code: {"debit": debit, "credit": credit} for code, (debit, credit) in totals.items()},
         entries=len(entries),
         books_verified=verified,
@@ -151,7 +152,7 @@ def show(report: Report, console: Console) -> None:
     if report.not_paid:
         console.print(
             _table(
-                "Not paid in the last run",
+                "Not paid yet",
                 ("expert", "available", "waits for"),
                 [
                     (name, _money(amount, name.split()[-1]), ", ".join(why))

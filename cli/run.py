@@ -22,8 +22,10 @@ from events.facts import format_instant
 from infra.local.player import FunctionFailed, NotAtRest, Player
 from infra.local.sample_month import SAMPLE_WORLD, SampleMonth, Trigger, TriggerKind, sample_month, trigger_times
 from infra.local.stack import LocalStack, local_stack
+from infra.local.stripe_sandbox.store import StateOutdated
 from ledger.money import Currency, to_minor_units
 from settlement.onboard import onboard
+from settlement.plan_payouts import NotPaid, preview
 
 # What the platform puts into its Stripe balance before any client has paid, in major units.
 TOP_UPS = {"USD": 5_000, "EUR": 2_500, "JPY": 500_000}
@@ -45,7 +47,7 @@ def run_month(folder: Path, console: Console, *, serve: bool, fresh: bool, resol
     signal.signal(signal.SIGTERM, _interrupt)  # a polite kill stops everything in order, as Ctrl-C does
     month = sample_month(resolutions)
     _claim(folder, resolutions, fresh=fresh)
-    with local_stack(folder, datetime.combine(month.first_day, datetime.min.time(), UTC)) as stack:
+    with _started(folder, month) as stack:
         stack.address.enter()
         try:
             report = play(stack, month, folder, console, started)
@@ -73,6 +75,15 @@ def _claim(folder: Path, resolutions: int, *, fresh: bool) -> None:
     note.write_text(json.dumps({"resolutions": resolutions}))
 
 
+@contextmanager
+def _started(folder: Path, month: SampleMonth) -> Iterator[LocalStack]:
+    try:
+        with local_stack(folder, datetime.combine(month.first_day, datetime.min.time(), UTC)) as stack:
+            yield stack
+    except StateOutdated as outdated:
+        raise CannotStart(str(outdated)) from None
+
+
 def play(stack: LocalStack, month: SampleMonth, folder: Path, console: Console, started: float) -> Report:
     """Set the world up, play the month, export the ledger, and write the report."""
     here, player = connect(stack.address.stack_name), Player(stack)
@@ -81,20 +92,20 @@ def play(stack: LocalStack, month: SampleMonth, folder: Path, console: Console, 
     export_command(here.store, folder / "export", console)
     came_in = (len(month.messages), month.expected.cycles)
     seconds = time.monotonic() - started
-    report = collect(
-        here.store, outcome[TriggerKind.RECONCILE], outcome[TriggerKind.RUN_PAYOUTS]["not_paid"], came_in, seconds
-    )
+    end = trigger_times(month)[-1].at
+    held = [it for it in preview(here.store, here.registry, end) if isinstance(it, NotPaid)]
+    report = collect(here.store, outcome[TriggerKind.RECONCILE], held, came_in, seconds)
     report.write(folder / "report.json")
     return report
 
 
 def set_up(stack: LocalStack, here: Connection, player: Player, console: Console) -> None:
     """Apply the sample world, give every expert a Stripe account, and top up the platform's balance."""
-    console.print("Setting up clients, contracts, pay plans and experts")
+    console.print("Setting up clients, contracts, pay plans, experts and payout policies")
     day = date(2026, 9, 30)
     if apply_folder(SAMPLE_WORLD, here.registry, day, console, check_only=False, identity=lambda: "solvent run"):
         raise SystemExit(2)
-    list(onboard(here.registry, stack.gateway()))
+    list(onboard(here.store, here.registry, stack.gateway(), datetime(2026, 9, 30, tzinfo=UTC)))
     _top_up(stack, player)
 
 

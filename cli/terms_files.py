@@ -1,4 +1,7 @@
-"""Reading a folder of terms: YAML files of clients, contracts, pay plans and experts, every problem with its line."""
+"""Reading a folder of terms, YAML files of clients, contracts, pay plans, experts and payout policies.
+
+Every problem is found with its line.
+"""
 
 import json
 import re
@@ -19,16 +22,24 @@ from billing.contracts import Contract, reference_problems
 from events.facts import OwnerId, Slug
 from ledger.terms import FieldPath, format_path
 from payouts.plans import PayPlan
+from payouts.policy import PayoutPolicy
 from settlement.apply import SET_BY_SOLVENT, Document, Kind, NewTerms, Place
 from settlement.registry import Client, Expert
 
 _MOST_FIELDS = 100_000
-_FOLDERS = {"clients": Kind.CLIENT, "contracts": Kind.CONTRACT, "pay_plans": Kind.PAY_PLAN, "experts": Kind.EXPERT}
+_FOLDERS = {
+    "clients": Kind.CLIENT,
+    "contracts": Kind.CONTRACT,
+    "pay_plans": Kind.PAY_PLAN,
+    "experts": Kind.EXPERT,
+    "payout_policies": Kind.PAYOUT_POLICY,
+}
 MODELS: Mapping[Kind, type[Document]] = {
     Kind.CLIENT: Client,
     Kind.CONTRACT: Contract,
     Kind.PAY_PLAN: PayPlan,
     Kind.EXPERT: Expert,
+    Kind.PAYOUT_POLICY: PayoutPolicy,
 }
 
 
@@ -90,8 +101,8 @@ class TermsFolder:
 def read_folder(folder: Path) -> TermsFolder:
     """The documents of all *.yaml and *.yml files below `folder`; raises BrokenFiles with every problem of every file.
 
-    The name of a folder on the way to a file says what it holds: clients, contracts, pay_plans or experts. A file holds
-    one document, or a list of them. What begins with a dot is left out.
+    The name of a folder on the way to a file says what it holds: clients, contracts, pay_plans, experts or
+    payout_policies. A file holds one document, or a list of them. What begins with a dot is left out.
     """
     reader = _Reader()
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
@@ -128,7 +139,7 @@ def _read_files(kind: Kind, files: Sequence[Path]) -> TermsFolder:
     return reader.folder()
 
 
-_DocumentT = TypeVar("_DocumentT", Client, Contract, PayPlan, Expert)
+_DocumentT = TypeVar("_DocumentT", Client, Contract, PayPlan, Expert, PayoutPolicy)
 
 
 @dataclass(slots=True)
@@ -193,6 +204,7 @@ class _Reader:
             contracts=of_kind(Kind.CONTRACT, Contract),
             plans=of_kind(Kind.PAY_PLAN, PayPlan),
             experts=of_kind(Kind.EXPERT, Expert),
+            policies=of_kind(Kind.PAYOUT_POLICY, PayoutPolicy),
         )
         return TermsFolder(terms, sources)
 

@@ -361,6 +361,7 @@ SCHEMAS: Mapping[str, TermsKind] = {
     "pay_plan": TermsKind.PAY_PLAN,
     "client": TermsKind.CLIENT,
     "expert": TermsKind.EXPERT,
+    "payout_policy": TermsKind.PAYOUT_POLICY,
 }
 
 

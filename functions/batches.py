@@ -8,6 +8,7 @@ from typing import Any
 from functions.wiring import logger
 
 Record = Mapping[str, Any]
+_ENOUGH_MILLISECONDS = 30_000
 
 
 def body(record: Record) -> Any:  # noqa: ANN401  # JSON from outside; the decoder that gets it says what it must be
@@ -44,3 +45,8 @@ def each(
 def trigger_time(event: Mapping[str, Any]) -> datetime:
     """The time of a scheduled event: what it asks "what is due" as of."""
     return datetime.fromisoformat(event["time"])
+
+
+def has_time(context: Any) -> Callable[[], bool]:  # noqa: ANN401  # Lambda's context has no type
+    """Whether an invocation has half a minute left, to be asked before each piece of work."""
+    return lambda: bool(context.get_remaining_time_in_millis() > _ENOUGH_MILLISECONDS)

@@ -6,9 +6,9 @@ from typing import Any
 
 from functions.batches import each
 from functions.stripe_wiring import stripe
-from functions.wiring import logger, store
-from settlement.pay import send_payout
+from functions.wiring import logger, registry, store
 from settlement.ports import Contention
+from settlement.send_payouts import send_payout
 from settlement.stripe_port import StripeBusy, StripeUnclear
 
 
@@ -19,5 +19,5 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, object]:  # 
 
 
 def _send(message: Mapping[str, str]) -> str:
-    payout = send_payout(store(), stripe(), message["payout"], datetime.fromisoformat(message["as_of"]))
+    payout = send_payout(store(), registry(), stripe(), message["payout"], datetime.fromisoformat(message["as_of"]))
     return f"{payout.id} {payout.status} {payout.why}".strip()

@@ -156,10 +156,9 @@ def _put_in_place(fresh: Path, folder: Path) -> None:
         folder.rename(aside)
     try:
         fresh.rename(folder)
-    except BaseException:
-        if aside.exists():
+    finally:
+        if aside.exists() and not folder.exists():
             aside.rename(folder)
-        raise
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -34,12 +34,14 @@ def append(head: Head, entries: Sequence[Entry], recorded_at: datetime) -> tuple
     return tuple(sealed), head
 
 
-def check_book(book: Book, recorded: Iterable[RecordedEntry], head: Head | None = None) -> Iterator[BookBroken]:
+def check_book(
+    book: Book, recorded: Iterable[RecordedEntry], head: Head | None = None, after: Head | None = None
+) -> Iterator[BookBroken]:
     """Every way in which a book, read from its first entry, does not prove itself; nothing if it does.
 
-    With `head` it also finds entries missing at the end.
+    With `head` it also finds entries missing at the end. With `after` the entries are those behind that head.
     """
-    previous = Head(book)
+    previous = after or Head(book)
     for item in recorded:
         if item.entry.book != book:
             yield BookBroken(f"{book}: entry {item.entry.id} belongs to {item.entry.book}")

@@ -80,8 +80,8 @@ POSTING_RULES: dict[Reason, tuple[Flow, ...]] = {
     Reason.INVOICE_VOIDED: (_flow("client/unbilled", "client/receivable"),),
     Reason.INVOICE_WRITTEN_OFF: (_flow("cost/bad_debt", "client/receivable"),),
     Reason.INVOICE_RECOVERED: (_flow("client/receivable", "cost/bad_debt"),),
-    Reason.INVOICE_REFUNDED: (_flow("client/receivable", "stripe/balance"),),
-    Reason.INVOICE_CHARGED_BACK: (_flow("client/receivable cost/fees", "stripe/balance"),),
+    Reason.INVOICE_REFUNDED: (_flow("client/receivable cost/fees", "stripe/balance", either_sign=True),),
+    Reason.INVOICE_CHARGED_BACK: (_flow("client/receivable cost/fees", "stripe/balance", either_sign=True),),
     Reason.CREDIT_NOTE: (_flow("client/unbilled revenue/credits tax/payable", "client/receivable"),),
     Reason.CREDIT_NOTE_WITHDRAWN: (_flow("client/receivable", "client/unbilled tax/payable"),),
     Reason.INCENTIVE: (_flow("cost/incentive", "expert/payable"),),
@@ -91,10 +91,10 @@ POSTING_RULES: dict[Reason, tuple[Flow, ...]] = {
     Reason.PAYOUT_RELEASED: (_flow("expert/in_transit", "expert/payable"),),
     Reason.PAYOUT_REVERSED: (_flow("stripe/balance", "expert/payable"),),
     Reason.PAYOUT_FEE: (_flow("expert/payable expert/in_transit", "cost/fees"),),
-    Reason.WITHHELD: (_flow("expert/payable", "tax/withheld"),),
-    Reason.TOP_UP: (_flow("stripe/balance", "bank/cash"),),
-    Reason.PLATFORM_PAYOUT: (_flow("bank/cash", "stripe/balance"),),
-    Reason.STRIPE_FEE: (_flow("cost/fees", "stripe/balance"),),
+    Reason.WITHHELD: (_flow("expert/payable expert/in_transit", "tax/withheld"),),
+    Reason.TOP_UP: (_flow("stripe/balance cost/fees", "bank/cash", either_sign=True),),
+    Reason.PLATFORM_PAYOUT: (_flow("bank/cash cost/fees", "stripe/balance", either_sign=True),),
+    Reason.STRIPE_FEE: (_flow("cost/fees", "stripe/balance", either_sign=True),),
     Reason.MANUAL: (
         _flow(
             "client/unbilled client/receivable client/prepaid expert/payable expert/in_transit stripe/clearing "

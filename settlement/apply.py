@@ -1,27 +1,24 @@
-"""Applying terms: checks across clients, contracts, pay plans and experts, and what would change in the registry."""
+"""Applying terms: checks across clients, contracts, pay plans, experts and payout policies, and what would change."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from decimal import Decimal, localcontext
 from enum import StrEnum
-from fractions import Fraction
-from typing import Generic, Protocol, TypeVar, assert_never
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from billing import contracts as billing
-from billing.contracts import Contract, ContractHistory, Graduated, HistoryRefused, Package, PerUnit, Rate, Volume
-from billing.pricing import list_price_of
-from events.facts import Resolver
-from ledger.money import Currency, minor_unit_exponent
-from ledger.terms import FieldPath, exact_percent, format_path
+from billing.contracts import Contract, ContractHistory, HistoryRefused
+from ledger.terms import FieldPath, format_path
 from payouts import plans as payouts
-from payouts.plans import PayPlan, PlanHistory, PlanRefused, ShareBase
+from payouts.plans import PayPlan, PlanHistory, PlanRefused
+from payouts.policy import PayoutPolicy
+from settlement.misfits import Misfit, currencies_differ, misfits
 from settlement.registry import Client, Expert
 
-Document = Client | Contract | PayPlan | Expert
-Stored = Client | ContractHistory | PlanHistory | Expert
+Document = Client | Contract | PayPlan | Expert | PayoutPolicy
+Stored = Client | ContractHistory | PlanHistory | Expert | PayoutPolicy
 
 
 class Kind(StrEnum):
@@ -31,6 +28,7 @@ class Kind(StrEnum):
     CONTRACT = "contract"
     PAY_PLAN = "pay_plan"
     EXPERT = "expert"
+    PAYOUT_POLICY = "payout_policy"
 
 
 # Ids that Stripe gave: kept whatever a file says.
@@ -39,9 +37,9 @@ SET_BY_SOLVENT: Mapping[Kind, str] = {Kind.CLIENT: "stripe_customer", Kind.EXPER
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One write of a contract: its versions that came or changed, who asked for that and who approved it, and when.
+    """One write of a contract or plan: its versions that came or changed, who asked for it, who approved it, and when.
 
-    First versions of a new client need no second person, so that nobody approved them.
+    First versions of a new one need no second person, so that nobody approved them.
     """
 
     versions: tuple[str, ...]
@@ -53,14 +51,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class CurrentTerms:
-    """The whole registry as it was read, with the revision of each item, and who applied the contracts if known."""
+    """The whole registry as it was read, with the revision of each item, and who applied contracts and plans."""
 
     clients: Mapping[str, Client] = field(default_factory=dict)
     contracts: Mapping[str, ContractHistory] = field(default_factory=dict)
     plans: Mapping[str, PlanHistory] = field(default_factory=dict)
     experts: Mapping[str, Expert] = field(default_factory=dict)
+    policies: Mapping[str, PayoutPolicy] = field(default_factory=dict)
     revisions: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
-    applied: Mapping[str, tuple[Applied, ...]] = field(default_factory=dict)
+    applied: Mapping[tuple[Kind, str], tuple[Applied, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,7 @@ class NewTerms:
     contracts: tuple[Contract, ...] = ()
     plans: tuple[PayPlan, ...] = ()
     experts: tuple[Expert, ...] = ()
+    policies: tuple[PayoutPolicy, ...] = ()
 
     def names(self) -> frozenset[tuple[Kind, str]]:
         """Kind and id of each item that the documents describe; all versions of a contract or plan are one item."""
@@ -80,6 +80,7 @@ class NewTerms:
                 *((Kind.CONTRACT, contract.client) for contract in self.contracts),
                 *((Kind.PAY_PLAN, plan.id) for plan in self.plans),
                 *((Kind.EXPERT, expert.id) for expert in self.experts),
+                *((Kind.PAYOUT_POLICY, policy.id) for policy in self.policies),
             ]
         )
 
@@ -114,7 +115,7 @@ class TermsRefused(ValueError):
 class Change:
     """One item of the registry to be written, what that changes in words, and the revision that it shall have.
 
-    `applied` is who applied a contract: everything that was recorded before, and what this change adds.
+    `applied` is who applied a contract or plan: everything that was recorded before, and what this change adds.
     """
 
     kind: Kind
@@ -147,25 +148,29 @@ def plan_changes(current: CurrentTerms, new: NewTerms, as_of: date) -> tuple[Cha
     contracts = _merge_contracts(draft, new.contracts)
     plans = _merge_plans(draft, new.plans)
     experts = _merge_single(draft, Kind.EXPERT, current.experts, new.experts)
+    _merge_single(draft, Kind.PAYOUT_POLICY, current.policies, new.policies)
     for position, contract in enumerate(new.contracts):
         if contract.client not in clients:
             draft.refuse(Place(Kind.CONTRACT, position), ("client",), f"there is no client {contract.client}")
     for position, expert in enumerate(new.experts):
         _check_assignments(draft, Place(Kind.EXPERT, position), expert, clients, plans)
+        _check_referrer(draft, Place(Kind.EXPERT, position), expert, experts)
     for pair in _assigned_pairs(experts.values(), contracts, plans):
-        _check_share(draft, pair)
-    waiting = {client: old for client, old in current.contracts.items() if contracts[client] != old}
-    for pair in _assigned_pairs(experts.values(), waiting, plans):
-        _check_share(draft.without_prices(), pair)
+        _check_pair(draft, pair)
+    before = (contracts | dict(current.contracts), plans | dict(current.plans))
+    for pair in _assigned_pairs(experts.values(), *before):
+        if (contracts[pair.contract.client], plans[pair.plan.plan]) != (pair.contract, pair.plan):
+            _check_pair(draft.without_what_waits(), pair)
     if draft.problems:
         raise TermsRefused(draft.problems)
     return tuple(draft.changes)
 
 
-def check_contracts(contracts: Sequence[Contract]) -> tuple[Problem, ...]:
-    """What keeps versions from joining one history each, whatever is registered."""
+def check_versions(new: NewTerms) -> tuple[Problem, ...]:
+    """What keeps versions of contracts and plans from joining one history each, whatever is registered."""
     draft = _Draft(CurrentTerms(), date.min)
-    _merge_contracts(draft, contracts)
+    _merge_contracts(draft, new.contracts)
+    _merge_plans(draft, new.plans)
     return tuple(draft.problems)
 
 
@@ -185,10 +190,12 @@ class _Draft:
     touched: dict[tuple[Kind, str, date | None], Place] = field(default_factory=dict)
     remedy: str = ""
 
-    def without_prices(self) -> "_Draft":
-        """This draft while changed contracts still wait for a second person; it collects the same problems."""
-        touched = {key: place for key, place in self.touched.items() if key[0] is not Kind.CONTRACT}
-        remedy = "; the changed contract waits for a second person: apply this once it is approved"
+    def without_what_waits(self) -> "_Draft":
+        """This draft while changed contracts and plans wait for a second person; it collects the same problems."""
+        waiting = {(Kind.CONTRACT, client) for client in self.current.contracts}
+        waiting |= {(Kind.PAY_PLAN, plan) for plan in self.current.plans}
+        touched = {key: place for key, place in self.touched.items() if key[:2] not in waiting}
+        remedy = "; a change of these terms waits for a second person: apply this once it is approved"
         return replace(self, touched=touched, remedy=remedy)
 
     def refuse(self, place: Place, path: FieldPath, what: str, other: Place | None = None) -> None:
@@ -196,13 +203,13 @@ class _Draft:
 
     def change(self, kind: Kind, item_id: str, document: Stored, what: str) -> None:
         revision = self.current.revisions.get((kind, item_id), 0) + 1
-        applied = self.current.applied.get(item_id, ()) if kind is Kind.CONTRACT else ()
+        applied = self.current.applied.get((kind, item_id), ())
         self.changes.append(Change(kind, item_id, document, what, revision, applied))
 
 
-# -- clients and experts: one document is the whole item ---------------------------------------------------------------
+# -- clients, experts and policies: one document is the whole item ----------------------------------------------------
 
-_SingleT = TypeVar("_SingleT", Client, Expert)
+_SingleT = TypeVar("_SingleT", Client, Expert, PayoutPolicy)
 
 
 def _merge_single(
@@ -216,7 +223,7 @@ def _merge_single(
             continue
         first_at[document.id] = place
         old = known.get(document.id)
-        kept = {SET_BY_SOLVENT[kind]: getattr(old, SET_BY_SOLVENT[kind], None)}
+        kept = {name: getattr(old, name, None) for name in (SET_BY_SOLVENT.get(kind),) if name}
         merged[document.id] = document.model_copy(update=kept)
         if merged[document.id] != old:
             draft.touched[kind, document.id, None] = place
@@ -233,6 +240,17 @@ def _check_assignments(
             draft.refuse(place, ("assignments", client), f"there is no client {client}")
         if plan not in plans:
             draft.refuse(place, ("assignments", client), f"there is no pay plan {plan}")
+
+
+def _check_referrer(draft: _Draft, place: Place, expert: Expert, experts: Mapping[str, Expert]) -> None:
+    """A referrer exists, was not referred back, and stays: one reward may have been paid, and there is no second."""
+    referrer, old = expert.referred_by, draft.current.experts.get(expert.id)
+    if old is not None and old.referred_by not in {None, referrer}:
+        draft.refuse(place, ("referred_by",), f"{expert.id} was referred by {old.referred_by}, and that stays")
+    elif referrer is not None and referrer not in experts:
+        draft.refuse(place, ("referred_by",), f"there is no expert {referrer}")
+    elif referrer is not None and experts[referrer].referred_by == expert.id:
+        draft.refuse(place, ("referred_by",), f"{expert.id} and {referrer} cannot have referred each other")
 
 
 # -- contracts and pay plans: versions join a history ------------------------------------------------------------------
@@ -297,11 +315,11 @@ def _merge_history(
                 draft.refuse(place, (name,), why)
                 continue
             draft.touched[place.kind, owner, version.starts_on] = place
-            names.append(_version_name(version))
+            names.append(version.version)
             if old is not None:
-                changed.append(f"version {_version_name(version)} changed ({describe_difference(old, version)})")
+                changed.append(f"version {version.version} changed ({describe_difference(old, version)})")
             else:
-                changed.append(f"new version from {_version_name(version)}")
+                changed.append(f"new version from {version.version}")
         first_at.setdefault(version.starts_on, place)
     return history, "; ".join(changed) if known or not names else f"created (from {', '.join(names)})"
 
@@ -326,10 +344,6 @@ def _may_join(draft: _Draft, place: Place, old: Contract | PayPlan | None, versi
     what = f"the version of {version.starts_on} has begun and stays as agreed; add one that starts after {draft.as_of}"
     draft.refuse(place, differing[0], f"{what} ({describe_difference(old, version)})")
     return False
-
-
-def _version_name(version: Contract | PayPlan) -> str:
-    return version.version if isinstance(version, Contract) else version.starts_on.isoformat()
 
 
 # -- contracts and pay plans that price the same resolutions -----------------------------------------------------------
@@ -357,63 +371,26 @@ def _assigned_pairs(
             yield _Pair(contracts[client], plans[plan], tuple(names))
 
 
-def _check_share(draft: _Draft, pair: _Pair) -> None:
-    """Refuse a share in another currency, and one that is less than a minor unit of some list price."""
-    shares = [span for span in _spans(pair.plan.versions) if isinstance(span.version.base, ShareBase)]
-    if shares and pair.contract.currency != pair.plan.currency:
+def _check_pair(draft: _Draft, pair: _Pair) -> None:
+    """Refuse a contract and a plan that cannot decide the same resolutions."""
+    if currencies_differ(pair.contract, pair.plan):
         _refuse_currency(draft, pair)
         return
-    for plan in shares:
-        for contract in _spans(pair.contract.versions):
-            ends_on = min(plan.ends_on, contract.ends_on)
-            if max(plan.starts_on, contract.starts_on) < ends_on and ends_on > draft.as_of:
-                _check_least_base(draft, pair, contract.version, plan.version)
+    for misfit in misfits(pair.contract, pair.plan, draft.as_of):
+        _refuse_misfit(draft, pair, misfit)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span(Generic[_VersionT]):
-    """A version from its first day to the day before `ends_on`."""
-
-    version: _VersionT
-    starts_on: date
-    ends_on: date
-
-
-def _spans(versions: Sequence[_VersionT]) -> list[_Span[_VersionT]]:
-    next_starts = [*(version.starts_on for version in versions[1:]), date.max]
-    return [
-        _Span(version, version.starts_on, min(next_start, getattr(version, "ends_on", None) or date.max))
-        for version, next_start in zip(versions, next_starts, strict=True)
-    ]
-
-
-def _check_least_base(draft: _Draft, pair: _Pair, contract: Contract, plan: PayPlan) -> None:
-    if not isinstance(plan.base, ShareBase):
-        return
-    for position, rate in enumerate(contract.rates):
-        least = min(list_price_of(rate, ordinal, contract.currency) for ordinal in _tier_starts(rate))
-        is_for_experts = rate.match.resolver is None or Resolver.EXPERT in rate.match.resolver
-        if is_for_experts and least * exact_percent(plan.base.percent) < 1:
-            what = (
-                f"{plan.base.percent}% of the list price {_format_exact(least, contract.currency)} {contract.currency} "
-                "is below one minor unit per resolution"
-            )
-            _refuse_least_base(draft, pair, contract, (plan, ("rates", position, "price")), what)
-
-
-def _refuse_least_base(
-    draft: _Draft, pair: _Pair, contract: Contract, where: tuple[PayPlan, FieldPath], what: str
-) -> None:
-    """Put the problem where the change is: at the price, else at the plan, else at the assignments."""
-    plan, price = where
-    client, rate = contract.client, f"{contract.client}'s {format_path(price)} from {contract.version}"
-    if at := draft.touched.get((Kind.CONTRACT, client, contract.starts_on)):
-        draft.refuse(at, price, f"{what} (pay plan {plan.id} of {_list_some(pair.experts)})")
+def _refuse_misfit(draft: _Draft, pair: _Pair, misfit: Misfit) -> None:
+    """Put the problem where the change is: at the contract, else at the plan, else at the assignments."""
+    contract, plan, what = misfit.contract, misfit.plan, misfit.what
+    where = f"{contract.client}'s {format_path(misfit.contract_path)} from {contract.version}"
+    if at := draft.touched.get((Kind.CONTRACT, contract.client, contract.starts_on)):
+        draft.refuse(at, misfit.contract_path, f"{what} (pay plan {plan.id} of {_list_some(pair.experts)})")
     elif at := draft.touched.get((Kind.PAY_PLAN, plan.id, plan.starts_on)):
-        draft.refuse(at, ("base", "percent"), f"{what} ({rate}; plan of {_list_some(pair.experts)})")
+        draft.refuse(at, misfit.plan_path, f"{what} ({where}; plan of {_list_some(pair.experts)})")
     else:
         for at in _touched_experts(draft, pair):
-            draft.refuse(at, ("assignments", client), f"{what} ({rate}, pay plan {plan.id})")
+            draft.refuse(at, ("assignments", contract.client), f"{what} ({where}, pay plan {plan.id})")
 
 
 def _refuse_currency(draft: _Draft, pair: _Pair) -> None:
@@ -440,24 +417,6 @@ def _refuse_currency(draft: _Draft, pair: _Pair) -> None:
 def _touched_experts(draft: _Draft, pair: _Pair) -> list[Place]:
     places = (draft.touched.get((Kind.EXPERT, expert, None)) for expert in pair.experts)
     return [place for place in places if place]
-
-
-def _tier_starts(rate: Rate) -> list[int]:
-    """The first ordinal of each list price of a rate."""
-    match rate.price:
-        case PerUnit() | Package():
-            return [1]
-        case Graduated(tiers=tiers) | Volume(tiers=tiers):
-            return [rate.included + 1, *(rate.included + tier.up_to + 1 for tier in tiers if tier.up_to)]
-        case _:
-            assert_never(rate.price)
-
-
-def _format_exact(minor_units: Fraction, code: Currency) -> str:
-    """Major units as a decimal; a price that has no end, such as 1.00 / 3, with 12 digits."""
-    major = minor_units / 10 ** minor_unit_exponent(code)
-    with localcontext(prec=12):
-        return f"{(Decimal(major.numerator) / Decimal(major.denominator)).normalize():f}"
 
 
 def _list_some(names: Sequence[str]) -> str:

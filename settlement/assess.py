@@ -82,9 +82,10 @@ def judge(due: Due, contract: Contract) -> Verdict:
     A failed quality review (the last one counts) and a dispute that the client won waive the charge and forfeit the
     earning. A dispute that the expert won restores the earning, whatever else happened.
     """
-    spared = Party.EXPERT in due.solution.upheld_for
+    won = due.solution.upheld_for
+    spared = Party.EXPERT in won
     forfeited = Standing.CHARGED if spared else Standing.FORFEITED
-    if Party.CLIENT in due.solution.upheld_for:
+    if Party.CLIENT in won:
         return Verdict(charged=False, discount_basis_points=0, standing=forfeited, why="dispute_upheld")
     if due.solution.qa_reviewed and not due.solution.qa_reviewed[-1].passed:
         return Verdict(charged=False, discount_basis_points=0, standing=forfeited, why="qa_failed")

@@ -22,258 +22,36 @@ What the figures are
 - What the registry has no answer for is counted by reason, as it would be parked.
 """
 
-import json
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Protocol
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from billing.charges import count_change
-from billing.contracts import Contract, ContractHistory, Rate
+from billing.contracts import Contract, Rate
 from billing.invoices import LineKind, close_period
 from billing.periods import Period, PeriodState, RateCounter, next_period, period_end, period_of, period_start
 from billing.pricing import accrual, list_price_of
-from events.decode import Delivery, decode
-from events.facts import CaseId, Completed, Fact, Reopened, in_order
+from events.facts import Completed, Fact, Reopened
 from ledger.money import Currency
-from payouts.plans import FixedBase, PayPlan, PlanHistory, ShareBase
+from payouts.plans import FixedBase, PayPlan, ShareBase
 from settlement.assess import Due, Unsolved, Wait, judge, timing
-from settlement.cases import Case, CycleState, known, split_cycles, with_fact
-from settlement.decide import Terms, _Draft
-from settlement.parking import CannotDecide, Parked, ParkReason
-
-# Before any fact: where a contract or plan begins that is to be in force for all of them.
-_BEGINNING = date(1970, 1, 1)
-# What a parked fact waits for, if other terms may give it; the rest is wrong in itself.
-_MENDED_BY_TERMS = frozenset(
-    {
-        ParkReason.UNKNOWN_CLIENT,
-        ParkReason.UNKNOWN_EXPERT,
-        ParkReason.EXPERT_NOT_ASSIGNED,
-        ParkReason.CONTRACT_NOT_IN_FORCE,
-        ParkReason.PLAN_NOT_IN_FORCE,
-        ParkReason.NO_MATCHING_RATE,
-        ParkReason.CURRENCY_MISMATCH,
-    }
-)
-
-
-class BacktestRefused(ValueError):
-    """Terms that cannot be compared with the client's own; the message says which field and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Months:
-    """The periods that are asked for, both inclusive; None: from the first, or to the last, that there is."""
-
-    first: Period | None = None
-    last: Period | None = None
-
-    def __post_init__(self) -> None:
-        if self.first is not None and self.last is not None and self.first > self.last:
-            raise BacktestRefused(f"{self.first} is after {self.last}")
-
-    def __contains__(self, period: Period) -> bool:
-        return (self.first is None or self.first <= period) and (self.last is None or period <= self.last)
-
-
-# -- the terms of the new side -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _PutInPlace(ContractHistory):
-    """A history in which one contract prices the months that are asked for, whenever its file says that it starts."""
-
-    months: Months
-    contract: Contract
-
-    def in_force(self, period: Period) -> Contract:
-        """The contract that is tried, or what the history has; raises ContractNotInForce."""
-        return self.contract if period in self.months else ContractHistory.in_force(self, period)
-
-
-def put_contract(history: ContractHistory | None, contract: Contract, months: Months) -> ContractHistory:
-    """The history with `contract` in place of what prices the months; without a history it is in force always.
-
-    Raises BacktestRefused for another client, currency or time zone.
-    """
-    if history is None:
-        always = contract.model_copy(update={"starts_on": _BEGINNING, "ends_on": None})
-        return ContractHistory(contract.client, (always,))
-    for name in ("client", "currency", "time_zone"):
-        kept, wanted = getattr(history.versions[0], name), getattr(contract, name)
-        if kept != wanted:
-            raise BacktestRefused(f"{name}: {wanted} cannot be compared with {kept}, which {history.client} has")
-    return _PutInPlace(history.client, history.versions, months, contract)
-
-
-def put_plan(terms: Terms, plan: PayPlan) -> Terms:
-    """The terms with `plan` in place of all versions of the plan of that id, whenever its file says that it starts.
-
-    Raises BacktestRefused if nobody works for the client by that plan.
-    """
-    used = sorted({it.assignments[terms.client] for it in terms.experts.values() if terms.client in it.assignments})
-    if plan.id not in used:
-        raise BacktestRefused(f"id: no expert works for {terms.client} by the plan {plan.id}, but by {', '.join(used)}")
-    always = PlanHistory(plan.id, (plan.model_copy(update={"starts_on": _BEGINNING}),))
-    return replace(terms, plans={**terms.plans, plan.id: always})
-
-
-# -- the facts ---------------------------------------------------------------------------------------------------------
-
-
-class RecordedFacts(Protocol):
-    """What a backtest reads of a stack besides its registry."""
-
-    def client_cases(self, client: str) -> Iterator[Case]:
-        """Every case of a client."""
-
-    def parked(self) -> Iterator[Parked]:
-        """Everything parked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """The cases of a client with the facts that other terms may take, and what of its facts is wrong in itself."""
-
-    cases: Iterator[Case]
-    left_out: Mapping[ParkReason, int]
-
-
-def recorded_facts(store: RecordedFacts, client: str) -> Recorded:
-    """The cases of a client, and the facts that wait for terms, put into their cases. Only those are kept in memory."""
-    waiting: dict[CaseId, list[Fact]] = {}
-    left_out: Counter[ParkReason] = Counter()
-    for parked in store.parked():
-        if parked.client != client or parked.id.startswith("case:"):
-            continue
-        if parked.message is None or parked.reason not in _MENDED_BY_TERMS:
-            left_out[parked.reason] += 1
-            continue
-        delivery = decode(json.loads(parked.message))
-        waiting.setdefault(delivery.case_id, []).append(delivery.fact)
-    return Recorded(_with_waiting(store.client_cases(client), client, waiting), left_out)
-
-
-def _with_waiting(cases: Iterator[Case], client: str, waiting: dict[CaseId, list[Fact]]) -> Iterator[Case]:
-    for case in cases:
-        yield _with_facts(case, waiting.pop(case.case_id)) if case.case_id in waiting else case
-    for case_id, facts in waiting.items():
-        yield _with_facts(Case(client, case_id), facts)
-
-
-def _with_facts(case: Case, facts: Iterable[Fact]) -> Case:
-    for fact in facts:
-        case = case if known(case, fact) else with_fact(case, fact, evidence_only=False)
-    return case
-
-
-def cases_from(deliveries: Iterable[Delivery]) -> list[Case]:
-    """The cases that facts which were never recorded make up, in order of their first fact; all are in memory."""
-    facts: dict[tuple[str, CaseId], list[Fact]] = {}
-    for delivery in deliveries:
-        facts.setdefault((delivery.client, delivery.case_id), []).append(delivery.fact)
-    return [Case(*key, facts=tuple(sorted(own, key=in_order))) for key, own in facts.items()]
-
-
-# -- the figures -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RateFigures:
-    """What one rate comes to in a period. Amounts are minor units >= 0; those of experts by the currency they are in.
-
-    `resolutions` is N, `usage` f(N). `discounts` and `capped` are taken off it; the cap is shared out by usage.
-    `waived` counts resolutions that are not in N, by reason.
-    """
-
-    rate: str
-    resolutions: int
-    usage: int
-    discounts: int
-    capped: int
-    waived: Mapping[str, int]
-    base: Mapping[Currency, int]
-    bonus: Mapping[Currency, int]
-
-    @property
-    def revenue(self) -> int:
-        """What the client is charged for the rate's resolutions."""
-        return self.usage - self.discounts - self.capped
-
-    @property
-    def cost(self) -> Mapping[Currency, int]:
-        """Base and bonus of experts."""
-        return Counter(self.base) + Counter(self.bonus)
-
-
-@dataclass(frozen=True, slots=True)
-class PeriodFigures:
-    """What one period comes to, in minor units. `shortfall` is what commitment and minimum add.
-
-    `is_over` is false for a period that still runs: what it lacks to its minimum may yet come.
-    """
-
-    period: Period
-    rates: tuple[RateFigures, ...]
-    shortfall: int
-    is_over: bool
-
-    @property
-    def revenue(self) -> int:
-        """What the client is charged, before tax, credits and what is carried from other periods."""
-        return sum(rate.revenue for rate in self.rates) + self.shortfall
-
-    @property
-    def cost(self) -> Mapping[Currency, int]:
-        """Base and bonus of experts."""
-        return sum((Counter(rate.cost) for rate in self.rates), Counter[Currency]())
-
-
-@dataclass(slots=True)
-class Undecided:
-    """How many facts or cycles the registry has no answer for, and the first of them in words."""
-
-    number: int
-    first: str
-
-
-@dataclass(frozen=True, slots=True)
-class SideFigures:
-    """What the cases come to on one side.
-
-    Cycles that are in no period: `waiting` will settle in one that is asked for, `unsolved` were reopened and not
-    solved again, `undecided` would be parked. `elsewhere` counts cycles that settle in other periods.
-    """
-
-    currency: Currency
-    periods: tuple[PeriodFigures, ...]
-    waiting: int
-    unsolved: int
-    elsewhere: int
-    undecided: Mapping[ParkReason, Undecided]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Both sides, from one reading of the cases; `old` is None where there are no terms to compare with."""
-
-    cases: int
-    old: SideFigures | None
-    new: SideFigures
-
-
-# -- the replay --------------------------------------------------------------------------------------------------------
-
-
-def backtest(cases: Iterable[Case], old: Terms | None, new: Terms, months: Months, as_of: datetime) -> Comparison:
+from settlement.backtest_figures import Comparison, PeriodFigures, RateFigures, SideFigures, Undecided
+from settlement.cases import CycleState, split_cycles
+from settlement.decide import Terms, decide_state
+from settlement.parking import CannotDecide, ParkReason
+from settlement.recorded_facts import PastCase
+from settlement.tried_terms import Months, time_alike
+
+
+def backtest(cases: Iterable[PastCase], old: Terms | None, new: Terms, months: Months, as_of: datetime) -> Comparison:
     """What the cases come to under the old and the new terms, as things stand at `as_of`, from one pass over them."""
     mine = _Side(new, months, as_of)
     theirs = None if old is None else _Side(old, months, as_of)
-    alike = old is not None and _time_alike(old.contracts, new.contracts)
+    alike = old is not None and time_alike(old.contracts, new.contracts)
     number = 0
     for case in cases:
         number += 1
@@ -290,21 +68,12 @@ def backtest(cases: Iterable[Case], old: Terms | None, new: Terms, months: Month
     return Comparison(number, None if theirs is None else theirs.figures(), mine.figures())
 
 
-def _time_alike(old: ContractHistory, new: ContractHistory) -> bool:
-    """Whether all versions of both time cycles by the same windows."""
-    versions = [*old.versions, *new.versions, *([new.contract] if isinstance(new, _PutInPlace) else ())]
-    windows = {
-        (it.reopen_window_hours, it.confirmation_hours, it.rating.window_hours if it.rating else None)
-        for it in versions
-    }
-    return len(windows) == 1
-
-
 _Times = Sequence[tuple[int, Unsolved | Wait | Due]]
 _Late = Mapping[tuple[str, datetime], datetime]
+_NOTHING_COUNTED = RateCounter()
 
 
-def _late_settlements(case: Case, times: _Times) -> _Late:
+def _late_settlements(case: PastCase, times: _Times) -> _Late:
     """Where the record settled a solution at another instant than its facts alone would: what it was, by what it is."""
     recorded = {state.solution: state.settled_at for state in case.cycles}
     late = {}
@@ -325,16 +94,25 @@ class _Tally:
     bonus: Counter[Currency] = field(default_factory=Counter)
 
 
-class _Periods(dict[Period, PeriodState]):
-    """Periods that are all open, and empty until something is counted in them."""
+_start = itemgetter(0)
 
-    def __init__(self, client: str, known: Mapping[Period, PeriodState]) -> None:
-        super().__init__(known)
-        self.client = client
 
-    def __missing__(self, period: Period) -> PeriodState:
-        state = self[period] = PeriodState(self.client, period)
-        return state
+@dataclass(slots=True)
+class _Calendar:
+    """Finds periods as `period_of` does. A month that was seen is found by its first instant and the one after it."""
+
+    zone: ZoneInfo
+    seen: list[tuple[datetime, datetime, Period]] = field(default_factory=list)
+
+    def period_at(self, instant: datetime) -> Period:
+        place = bisect_right(self.seen, instant, key=_start)
+        if place:
+            _, end, period = self.seen[place - 1]
+            if instant < end:
+                return period
+        period = period_of(instant, self.zone)
+        self.seen.insert(place, (period_start(period, self.zone), period_end(period, self.zone), period))
+        return period
 
 
 # What `_Side._remember` knows the meaning of. Terms that say more, or count more, are decided one by one.
@@ -344,7 +122,7 @@ _KNOWN_PARTS: Mapping[type, frozenset[str]] = {
     | {"calendars", "minimum", "cap", "commitment", "prepaid", "tax_percent", "net_days"},
     Rate: frozenset({"id", "match", "included", "price"}),
     PayPlan: frozenset({"id", "starts_on", "currency", "base", "not_charged", "not_charged_percent"})
-    | {"csat_bonus", "hold_days", "minimum_payout"},
+    | {"csat_bonus", "stacking", "bonus_cap", "incentives", "hold_days", "minimum_payout", "payout_schedule"},
     FixedBase: frozenset({"kind", "amount"}),
     ShareBase: frozenset({"kind", "percent", "of"}),
     # The last two stay zero: nothing is closed before all is counted.
@@ -369,102 +147,95 @@ class _Side:
     terms: Terms
     months: Months
     as_of: datetime
-    zone: ZoneInfo = field(init=False)
-    periods: _Periods = field(init=False)
+    calendar: _Calendar = field(init=False)
+    counters: defaultdict[Period, dict[str, RateCounter]] = field(default_factory=lambda: defaultdict(dict))
     tallies: dict[tuple[Period, str], _Tally] = field(default_factory=dict)
     undecided: dict[ParkReason, Undecided] = field(default_factory=dict)
     waiting: int = 0
     unsolved: int = 0
     elsewhere: int = 0
-    names: dict[tuple[int, int], Period] = field(default_factory=dict)
     contracts: dict[Period, Contract] = field(default_factory=dict)
     remembered: dict[tuple[object, ...], CycleState] = field(default_factory=dict)
     plain: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.zone = self.terms.contracts.time_zone
-        self.periods = _Periods(self.terms.client, {})
-
-    def _period_at(self, instant: datetime) -> Period:
-        """As `period_of`, remembered by month."""
-        local = instant.astimezone(self.zone)
-        found = self.names.get((local.year, local.month))
-        if found is None:
-            found = self.names[local.year, local.month] = period_of(instant, self.zone)
-        return found
+        self.calendar = _Calendar(self.terms.contracts.time_zone)
 
     def _contract_at(self, instant: datetime) -> Contract:
-        """As the terms have it, remembered by month; raises CannotDecide."""
-        period = self._period_at(instant)
+        """Of the period in which an instant falls; raises CannotDecide."""
+        return self._contract_of(self.calendar.period_at(instant))
+
+    def _contract_of(self, period: Period) -> Contract:
+        """As the terms have it, remembered; raises CannotDecide."""
         found = self.contracts.get(period)
         if found is None:
             found = self.contracts[period] = self.terms.contract_of(period)
         return found
 
-    def accept(self, case: Case) -> tuple[Fact, ...]:
+    def accept(self, case: PastCase) -> tuple[Fact, ...]:
         """The facts that the terms let in, as at the door: a completion without rate or plan stays outside."""
         refused = [fact for fact in case.facts if isinstance(fact, Completed) and not self._lets_in(case, fact)]
         return tuple(fact for fact in case.facts if fact not in refused) if refused else case.facts
 
-    def _lets_in(self, case: Case, completed: Completed) -> bool:
+    def _lets_in(self, case: PastCase, completed: Completed) -> bool:
         try:
             self.terms.rate_for(self._contract_at(completed.time), completed)
             if completed.expert:
                 self.terms.plan_for(completed.expert, completed.time.date())
         except CannotDecide as cannot:
-            self._cannot(case, cannot, completed.time)
+            self._cannot(case, cannot, self.calendar.period_at(completed.time))
             return False
         return True
 
-    def _cannot(self, case: Case, cannot: CannotDecide, at: datetime) -> None:
-        if self._period_at(at) not in self.months:
+    def _cannot(self, case: PastCase, cannot: CannotDecide, period: Period) -> None:
+        if period not in self.months:
             self.elsewhere += 1
         elif cannot.reason in self.undecided:
             self.undecided[cannot.reason].number += 1
         else:
             self.undecided[cannot.reason] = Undecided(1, f"{case.case_id}: {cannot.detail}")
 
-    def time(self, case: Case, facts: tuple[Fact, ...]) -> _Times:
+    def time(self, case: PastCase, facts: tuple[Fact, ...]) -> _Times:
         """The cycles that the facts make up, with their timing."""
-        cycles = split_cycles(facts, self._reopen_window, case.evidence_only)
+        cycles = split_cycles(facts, self._reopen_window, case.evidence_only, case.mutual_reviews)
         return [(cycle.number, timing(cycle, self._contract_at, self.as_of)) for cycle in cycles]
 
     def _reopen_window(self, resolved_at: datetime) -> timedelta:
         return timedelta(hours=self._contract_at(resolved_at).reopen_window_hours)
 
-    def take(self, case: Case, facts: tuple[Fact, ...], times: _Times, late: _Late) -> None:
+    def take(self, case: PastCase, facts: tuple[Fact, ...], times: _Times, late: _Late) -> None:
         """Count each cycle of a case; `late` says which settle at another instant, by solution and instant."""
         for number, outcome in times:
             match outcome:
                 case Due():
                     kept = late.get((outcome.solution.key, outcome.settled_at)) if late else None
                     due = replace(outcome, settled_at=kept) if kept else outcome
-                    if self._period_at(due.settled_at) in self.months:
-                        self._settle(case, facts, number, due)
-                    else:
-                        self.elsewhere += 1
+                    self._settle(case, facts, number, due)
                 case Wait():
-                    self.waiting += self._period_at(outcome.until) in self.months
+                    self.waiting += self.calendar.period_at(outcome.until) in self.months
                 case Unsolved():
-                    self.unsolved += self._period_at(outcome.reopened_at) in self.months
+                    self.unsolved += self.calendar.period_at(outcome.reopened_at) in self.months
 
-    def _settle(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> None:
+    def _settle(self, case: PastCase, facts: tuple[Fact, ...], number: int, due: Due) -> None:
         """Decide a cycle of which nothing is posted, and count what follows in its period."""
-        was_reopened = any(isinstance(fact, Reopened) for fact in facts)
+        period = self.calendar.period_at(due.settled_at)
+        if period not in self.months:
+            self.elsewhere += 1
+            return
+        was_reopened = Reopened in map(type, facts)
         try:
-            state = None if was_reopened else self._remember(case, number, due)
-            self._count(state or self._decide(case, facts, number, due), due)
+            state = None if was_reopened else self._remember(case, number, due, period)
+            self._count(state or self._decide(case, facts, number, due), due, period)
         except CannotDecide as cannot:
-            self._cannot(case, cannot, due.settled_at)
+            self._cannot(case, cannot, period)
 
-    def _remember(self, case: Case, number: int, due: Due) -> CycleState | None:
+    def _remember(self, case: PastCase, number: int, due: Due, period: Period) -> CycleState | None:
         """What was decided of a cycle that is like this one in all that a decision looks at; None if that is not known.
 
         Rate, verdict, plan, the price of the ordinal and what the cap leaves of it are asked for anew each time; what
         they lead to is remembered.
         """
-        period, completed = self._period_at(due.settled_at), due.solution.completed
-        contract = self._contract_at(due.settled_at)
+        completed, contract = due.solution.completed, self._contract_of(period)
         if not self._is_plain(contract):
             return None
         rate = self.terms.rate_for(contract, completed)
@@ -473,29 +244,32 @@ class _Side:
         )
         if plan is not None and not self._is_plain(plan):
             return None
-        before = self.periods[period]
-        counter, verdict = before.counter(rate.id), judge(due, contract)
+        counter, verdict = self.counters[period].get(rate.id, _NOTHING_COUNTED), judge(due, contract)
         place = counter.issued + 1
         listed = list_price_of(rate, place, contract.currency)
         accrued = accrual(rate, place, contract.currency) if verdict.charged else 0
         room = contract.waives_beyond
-        left = None if room is None else max(0, min(room - before.charged, accrued))
+        left = None if room is None else max(0, min(room - self._state_of(period).charged, accrued))
         exact = (listed.numerator, listed.denominator, accrued, left, place <= rate.included)
         key = (period, rate.id, id(plan), verdict, due.rating_basis_points, exact)
         known = self.remembered.get(key)
         if known is None:
-            draft = _Draft(case.case_id, CycleState(number), self.terms, dict(self.periods), due.settled_at)
-            known = self.remembered[key] = draft.desire(due)
+            before = {period: self._state_of(period)}
+            known, _ = decide_state(case.case_id, CycleState(number), due, self.terms, before, due.settled_at)
+            self.remembered[key] = known
         if known.charge is not None:
-            counted = RateCounter(
+            self.counters[period][rate.id] = RateCounter(
                 issued=place,
                 net=counter.net + 1,
                 accrued=counter.accrued + known.charge.accrued,
                 discount=counter.discount + known.charge.discount,
                 capped=counter.capped + known.charge.capped,
             )
-            self.periods[period] = before.with_counter(rate.id, counted)
         return known
+
+    def _state_of(self, period: Period) -> PeriodState:
+        """The period as it is counted so far, open."""
+        return PeriodState(self.terms.client, period, rates=tuple(sorted(self.counters[period].items())))
 
     def _is_plain(self, terms: Contract | PayPlan) -> bool:
         found = self.plain.get(id(terms))
@@ -503,39 +277,34 @@ class _Side:
             found = self.plain[id(terms)] = _is_plain(terms)
         return found
 
-    def _decide(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> CycleState:
+    def _decide(self, case: PastCase, facts: tuple[Fact, ...], number: int, due: Due) -> CycleState:
         """What the engine decides of a cycle, and of what it went through before; raises CannotDecide."""
-        state, periods = CycleState(number), _Periods(self.terms.client, self.periods)
-        for outcome in (*self._earlier(case, facts, number, due), due):
-            draft = _Draft(case.case_id, state, self.terms, periods, due.settled_at)
+        outcomes = (*self._earlier(case, facts, number, due), due)
+        settled = {self.calendar.period_at(it.settled_at) for it in outcomes if isinstance(it, Due)}
+        state = CycleState(number)
+        periods: Mapping[Period, PeriodState] = {period: self._state_of(period) for period in settled}
+        for outcome in outcomes:
             try:
-                desired = draft.desire(outcome)
+                state, periods = decide_state(case.case_id, state, outcome, self.terms, periods, due.settled_at)
             except CannotDecide:
                 if outcome is due:
-                    raise
-                continue  # nothing stood before the customer came back
-            if state.price is not None:
-                draft.move_charge(desired)
-            elif desired.price is not None:
-                home = desired.price.period
-                periods[home] = count_change(periods[home], desired.price.rate, None, desired.charge)
-            state = desired
-        self.periods = periods
+                    raise  # else nothing stood before the customer came back
+        for period, after in periods.items():
+            self.counters[period] = dict(after.rates)
         return state
 
-    def _earlier(self, case: Case, facts: tuple[Fact, ...], number: int, due: Due) -> Iterator[Due | Unsolved]:
+    def _earlier(self, case: PastCase, facts: tuple[Fact, ...], number: int, due: Due) -> Iterator[Due | Unsolved]:
         """What a cycle went through before its last solution: a price that was given then is kept within its period."""
         for place, fact in enumerate(facts):
             if isinstance(fact, Reopened) and fact.time <= due.solution.completed.time:
-                cycles = split_cycles(facts[:place], self._reopen_window, case.evidence_only)
+                cycles = split_cycles(facts[:place], self._reopen_window, case.evidence_only, case.mutual_reviews)
                 for cycle in cycles[number - 1 : number]:
                     outcome = timing(cycle, self._contract_at, fact.time)
                     if isinstance(outcome, Due):
                         yield outcome
                         yield Unsolved(fact.time)
 
-    def _count(self, state: CycleState, due: Due) -> None:
-        period = self._period_at(due.settled_at)
+    def _count(self, state: CycleState, due: Due, period: Period) -> None:
         key = (period, state.price.rate if state.price else self._rate_of(period, due.solution.completed))
         tally = self.tallies.get(key)
         if tally is None:
@@ -548,7 +317,7 @@ class _Side:
             tally.bonus[code] += state.earned.bonus
 
     def _rate_of(self, period: Period, completed: Completed) -> str:
-        return self.terms.rate_for(self.terms.contract_of(period), completed).id
+        return self.terms.rate_for(self._contract_of(period), completed).id
 
     def figures(self) -> SideFigures:
         """Every period that is asked for and has begun, closed."""
@@ -567,7 +336,7 @@ class _Side:
         first, last = self.months.first or min(seen, default=None), self.months.last or max(seen, default=None)
         period = first
         while period is not None and last is not None and period <= last:
-            if period_start(period, self.zone) <= self.as_of:
+            if period_start(period, self.calendar.zone) <= self.as_of:
                 yield period
             period = next_period(period)
 
@@ -577,14 +346,14 @@ class _Side:
             contract = self.terms.contract_of(period)
         except CannotDecide:
             return
-        closing = close_period(contract, self.periods[period], 0)
+        closing = close_period(contract, self._state_of(period), 0)
         usage = {line.text: line.amount for line in closing.invoice.lines if line.kind is LineKind.USAGE}
         rates = [
             self._rate(closing.period, rate.id, usage.get(rate.id, 0))
             for rate in contract.rates
             if (period, rate.id) in self.tallies
         ]
-        is_over = period_end(period, self.zone) <= self.as_of
+        is_over = period_end(period, self.calendar.zone) <= self.as_of
         yield PeriodFigures(period, tuple(rates), closing.shortfall, is_over)
 
     def _rate(self, closed: PeriodState, rate_id: str, usage: int) -> RateFigures:

@@ -23,6 +23,7 @@ from events.facts import (
     in_order,
     is_same,
 )
+from payouts.incentives import Week
 
 # An item holds at most 400 KB; a fact takes about 250 bytes. What exceeds the bound is parked, not lost.
 FACTS_PER_CASE = 200
@@ -43,20 +44,37 @@ class CycleStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Earned:
-    """What stands posted to an expert for a cycle, in minor units >= 0, and the day its hold ends."""
+    """What stands posted to an expert for a cycle, in minor units >= 0, and the day its hold ends.
+
+    `plan` is the id of the pay plan that it was worked out by, and stays so. `list_price` is the exact list price, in
+    minor units, that it was worked out from; None where the cycle has a price, which says so itself.
+    """
 
     expert: str
     currency: str
     base: int
     bonus: int
     release_on: date
+    plan: str | None = None
+    list_price: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Where a cycle counts for incentives: the week in which it settled, with its rating if it has one."""
+
+    expert: str
+    plan: str
+    week: Week
+    rating_basis_points: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CycleState:
     """What was decided and posted for a cycle; `entries` counts its entries, and is the n of the last one's id.
 
-    `credited` is what was given back of a charge that stands in a closed period, None if nothing was.
+    `credited` is what was given back of a charge that stands in a closed period, None if nothing was. `counted` is None
+    for what no incentive looks at.
     """
 
     number: int
@@ -69,20 +87,30 @@ class CycleState:
     charge: Charge | None = None
     earned: Earned | None = None
     credited: int | None = None
+    counted: Counted | None = None
+
+    @property
+    def plans(self) -> frozenset[str]:
+        """The pay plans by which it was decided."""
+        named = (self.earned and self.earned.plan, self.counted and self.counted.plan)
+        return frozenset(plan for plan in named if plan)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One customer conversation of one client: every fact known of it, in order, and its cycles.
 
-    `evidence_only` names facts that came after the acceptance limit: kept, but without effect. `due_at` is when the
-    next window ends. `revision` counts writes; 0 was never written.
+    `evidence_only` names facts that came after the acceptance limit: kept, but without effect. `mutual_reviews` says
+    of peer reviews, by their fact keys, when the reviewed expert last reviewed that reviewer's work before; it knows
+    nothing of reviews that are no answer to another. `due_at` is when the next window ends. `revision` counts writes; 0
+    was never written.
     """
 
     client: str
     case_id: CaseId
     facts: tuple[Fact, ...] = ()
     evidence_only: tuple[str, ...] = ()
+    mutual_reviews: tuple[tuple[str, Instant], ...] = ()
     cycles: tuple[CycleState, ...] = ()
     due_at: datetime | None = None
     revision: int = 0
@@ -93,15 +121,19 @@ class Case:
 
 
 CYCLES: TypeAdapter[tuple[CycleState, ...]] = TypeAdapter(tuple[CycleState, ...])
+MUTUAL_REVIEWS: TypeAdapter[tuple[tuple[str, Instant], ...]] = TypeAdapter(tuple[tuple[str, Instant], ...])
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A completion and what was said about it before the next one."""
+    """A completion and what was said about it before the next one.
+
+    Beside each peer review stands when the reviewed expert last reviewed that reviewer's work before, if ever.
+    """
 
     completed: Completed
     rated: tuple[Rated, ...] = ()
-    peer_reviewed: tuple[PeerReviewed, ...] = ()
+    peer_reviewed: tuple[tuple[PeerReviewed, datetime | None], ...] = ()
     qa_reviewed: tuple[QaReviewed, ...] = ()
     disputes: tuple[tuple[Disputed, Decided | None], ...] = ()
 
@@ -119,7 +151,8 @@ class Solution:
     def deciding(self) -> tuple[Fact, ...]:
         """Every fact that decides about it, or may."""
         contested = (fact for pair in self.disputes for fact in pair if fact is not None)
-        return (self.completed, *self.rated, *self.qa_reviewed, *contested)
+        reviewed = (review for review, _ in self.peer_reviewed)
+        return (self.completed, *self.rated, *reviewed, *self.qa_reviewed, *contested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +176,9 @@ def fact_key(fact: Fact) -> str:
     return f"{fact.source}#{fact.id}"
 
 
-def known(case: Case, fact: Fact) -> bool:
-    """Whether the case has this fact already. Raises FactConflict for another fact under the same source and id."""
-    for other in case.facts:
+def known(facts: Iterable[Fact], fact: Fact) -> bool:
+    """Whether a fact is among a case's facts. Raises FactConflict for another one under the same source and id."""
+    for other in facts:
         if is_same(other, fact):
             if other != fact:
                 raise FactConflict(f"{fact_key(fact)} was delivered before with other content")
@@ -182,13 +215,20 @@ class _OpenCycle:
     """A cycle while the facts are being read."""
 
     number: int
-    solution: Solution
-    stands: bool = True
+    completed: Completed
     reopened_at: datetime | None = None
+    stands: bool = True
     ended: bool = False
+    rated: tuple[Rated, ...] = ()
+    peer_reviewed: tuple[tuple[PeerReviewed, datetime | None], ...] = ()
+    qa_reviewed: tuple[QaReviewed, ...] = ()
+    disputes: tuple[tuple[Disputed, Decided | None], ...] = ()
 
     def close(self) -> Cycle:
-        return Cycle(self.number, self.solution if self.stands else None, self.reopened_at)
+        if not self.stands:
+            return Cycle(self.number, None, self.reopened_at)
+        solution = Solution(self.completed, self.rated, self.peer_reviewed, self.qa_reviewed, self.disputes)
+        return Cycle(self.number, solution, self.reopened_at)
 
 
 @dataclass(slots=True)
@@ -197,6 +237,7 @@ class _Reading:
 
     reopen_window: Callable[[datetime], timedelta]
     decisions: Mapping[str, Decided]
+    mutual_reviews: Mapping[str, datetime]
     done: list[Cycle] = field(default_factory=list)
     current: _OpenCycle | None = None
 
@@ -205,15 +246,15 @@ class _Reading:
         if cycle is None or cycle.ended:
             if cycle is not None:
                 self.done.append(cycle.close())
-            self.current = _OpenCycle(len(self.done) + 1, Solution(fact))
+            self.current = _OpenCycle(len(self.done) + 1, fact)
         elif not cycle.stands:
-            cycle.solution, cycle.stands = Solution(fact), True
+            self.current = _OpenCycle(cycle.number, fact, cycle.reopened_at)
 
     def reopen(self, fact: Reopened) -> None:
         cycle = self.current
         if cycle is None or cycle.ended or not cycle.stands:
             return
-        resolved_at = cycle.solution.completed.time
+        resolved_at = cycle.completed.time
         if fact.time <= resolved_at + self.reopen_window(resolved_at):
             cycle.stands, cycle.reopened_at = False, fact.time
         else:
@@ -223,33 +264,34 @@ class _Reading:
         cycle = self.current
         if cycle is None or not cycle.stands:
             return
-        said = cycle.solution
         match fact:
             case Rated():
-                said = replace(said, rated=(*said.rated, fact))
+                cycle.rated += (fact,)
             case PeerReviewed():
-                said = replace(said, peer_reviewed=(*said.peer_reviewed, fact))
+                cycle.peer_reviewed += ((fact, self.mutual_reviews.get(fact_key(fact))),)
             case QaReviewed():
-                said = replace(said, qa_reviewed=(*said.qa_reviewed, fact))
+                cycle.qa_reviewed += (fact,)
             case Disputed():
-                said = replace(said, disputes=(*said.disputes, (fact, self.decisions.get(fact.dispute))))
-        cycle.solution = said
+                cycle.disputes += ((fact, self.decisions.get(fact.dispute)),)
 
 
 def split_cycles(
-    facts: Iterable[Fact], reopen_window: Callable[[datetime], timedelta], evidence_only: Iterable[str] = ()
+    facts: Iterable[Fact],
+    reopen_window: Callable[[datetime], timedelta],
+    evidence_only: Iterable[str] = (),
+    mutual_reviews: Iterable[tuple[str, datetime]] = (),
 ) -> tuple[Cycle, ...]:
     """The cycles that facts (in order) make up, numbered from 1.
 
     A reopening at most `reopen_window(resolved_at)` after the standing completion (inclusive) belongs to its cycle; the
     next completion is then another solution of the same cycle. After a later reopening the next completion starts a new
     cycle. A completion without a reopening before it is the same solution again: the first one stays. What is said
-    while no solution stands, and what `evidence_only` names, has no effect.
+    while no solution stands, and what `evidence_only` names, has no effect. `mutual_reviews` are the case's.
     """
     ignored = frozenset(evidence_only)
-    effective = [fact for fact in facts if fact_key(fact) not in ignored]
+    effective = [fact for fact in facts if fact_key(fact) not in ignored] if ignored else list(facts)
     decisions = {fact.dispute: fact for fact in effective if isinstance(fact, Decided)}
-    reading = _Reading(reopen_window, decisions)
+    reading = _Reading(reopen_window, decisions, dict(mutual_reviews))
     for fact in effective:
         match fact:
             case Completed():

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from billing.contracts import Contract, ContractHistory, ContractNotInForce
 from billing.invoices import Close, Invoice, InvoiceStatus, close_period
-from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_end, period_of, period_of_date
+from billing.periods import Period, PeriodStatus, next_period, period_end, period_of, period_of_date
 from billing.prepaid import Prepaid, use
 from ledger.accounts import (
     REVENUE_MINIMUM,
@@ -17,11 +17,10 @@ from ledger.accounts import (
     client_receivable,
     client_unbilled,
 )
-from ledger.books import append
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.posting_rules import Reason
-from settlement.ports import BillingStore, Changes, Contention, Registry
-from settlement.settle import ATTEMPTS
+from settlement.ports import BillingStore, Changes, Registry
+from settlement.writing import sealed, until_written
 
 
 def close_due_periods(store: BillingStore, registry: Registry, as_of: datetime) -> list[Invoice]:
@@ -67,20 +66,18 @@ def _contract(history: ContractHistory, period: Period) -> Contract | None:
 
 def _close(store: BillingStore, history: ContractHistory, period: Period, as_of: datetime) -> Invoice | None:
     now, before = (history.client, period), (history.client, _previous(history, period))
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def attempt() -> Invoice | None:
         states = store.periods([now, before])
         if states[now].status is PeriodStatus.CLOSED:
             return None
         contract = history.in_force(period)
         prepaid = store.prepaids([history.client])[history.client] if contract.prepaid else Prepaid(history.client)
         closing = close_period(contract, states[now], states[before].carried, prepaid.usable(last_day(period)))
-        try:
-            store.commit(_changes(store, closing, prepaid, as_of))
-        except Contention:
-            store.pause(attempt)
-        else:
-            return closing.invoice
-    raise Contention(f"{history.client} {period}: the close was overtaken {ATTEMPTS} times; it is tried again later")
+        store.commit(_changes(store, closing, prepaid, as_of))
+        return closing.invoice
+
+    return until_written(store, f"the close of {history.client} {period}", attempt)
 
 
 def _previous(history: ContractHistory, period: Period) -> Period:
@@ -101,24 +98,14 @@ def last_day(period: Period) -> date:
 def _changes(store: BillingStore, closing: Close, prepaid: Prepaid, as_of: datetime) -> Changes:
     state, invoice = closing.period, closing.invoice
     left = use(prepaid, closing.prepaid, last_day(state.period))
-    entries = _entries(closing)
-    head = store.head(client_book(state.client))
-    sealed, after = append(head, entries, as_of)
+    entries, heads = sealed(store, _entries(closing), as_of)
     return Changes(
-        entries=sealed,
-        heads=((head, after),) if entries else (),
-        periods=(_revised(state),),
-        invoices=(_first(invoice),),
+        entries=entries,
+        heads=heads,
+        periods=(replace(state, revision=state.revision + 1),),
+        invoices=(replace(invoice, revision=1),),
         prepaids=(left,) if left != prepaid else (),
     )
-
-
-def _revised(state: PeriodState) -> PeriodState:
-    return replace(state, revision=state.revision + 1)
-
-
-def _first(invoice: Invoice) -> Invoice:
-    return replace(invoice, revision=1)
 
 
 def _entries(closing: Close) -> list[Entry]:

@@ -10,15 +10,14 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from billing.corrections import next_credit_note
-from billing.invoices import CreditNote, Invoice, InvoiceStatus
+from billing.invoices import CreditNote, Invoice, InvoiceStatus, invoice_id
 from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of
 from ledger.accounts import TAX_PAYABLE, client_receivable, client_unbilled
-from ledger.books import append
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.posting_rules import Reason
-from settlement.ports import BillingStore, Changes, Contention, Registry
-from settlement.settle import ATTEMPTS
+from settlement.ports import BillingStore, Changes, Registry
 from settlement.stripe_port import IssuedInvoice
+from settlement.writing import sealed, until_written
 
 
 def plan_credit_note(store: BillingStore, registry: Registry, key: tuple[str, Period], as_of: datetime) -> bool:
@@ -27,7 +26,8 @@ def plan_credit_note(store: BillingStore, registry: Registry, key: tuple[str, Pe
     Only if the invoice is open, has no other note waiting, and what remains to be paid covers it.
     """
     zone = registry.contracts([key[0]])[key[0]].time_zone
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def attempt() -> bool:
         invoice = store.invoice(*key)
         if invoice is None or invoice.status is not InvoiceStatus.OPEN or _waiting(invoice):
             return False
@@ -36,22 +36,13 @@ def plan_credit_note(store: BillingStore, registry: Registry, key: tuple[str, Pe
         if note is None:
             return False
         entry = _entry(invoice, note, state.period, as_of.astimezone(zone).date(), withdrawn=False)
-        head = store.head(client_book(invoice.client))
-        sealed, after = append(head, (entry,), as_of)
-        notes = (*invoice.credit_notes, note)
-        changes = Changes(
-            entries=sealed,
-            heads=((head, after),),
-            periods=(_credited(state, invoice.period, -note.net),),
-            invoices=(replace(invoice, credit_notes=notes, revision=invoice.revision + 1),),
-        )
-        try:
-            store.commit(changes)
-        except Contention:
-            store.pause(attempt)
-        else:
-            return True
-    raise Contention(f"{key}: overtaken {ATTEMPTS} times; it is tried again later")
+        entries, heads = sealed(store, (entry,), as_of)
+        after = replace(invoice, credit_notes=(*invoice.credit_notes, note), revision=invoice.revision + 1)
+        period = _credited(state, invoice.period, -note.net)
+        store.commit(Changes(entries=entries, heads=heads, periods=(period,), invoices=(after,)))
+        return True
+
+    return until_written(store, f"the credit note of {invoice_id(*key)}", attempt)
 
 
 def cannot_be_given(invoice: Invoice, issued: IssuedInvoice) -> CreditNote | None:

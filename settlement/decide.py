@@ -28,9 +28,11 @@ from ledger.entries import Entry, EntryId, Posting, client_book, evidence
 from ledger.money import Currency, Money
 from ledger.posting_rules import Reason
 from payouts.earnings import Basis, Standing, earn
-from payouts.plans import PayPlan, PlanHistory, PlanNotInForce, ShareBase
+from payouts.incentives import week_of
+from payouts.plans import PayPlan, PlanHistory, PlanNotInForce, ShareBase, ShareOf
 from settlement.assess import Due, Unsolved, Wait, judge
-from settlement.cases import SUPERSEDED, CycleState, CycleStatus, Earned, fact_key
+from settlement.cases import SUPERSEDED, Counted, CycleState, CycleStatus, Earned, fact_key
+from settlement.earning_basis import basis_of, calendars_of
 from settlement.parking import CannotDecide, ParkReason
 from settlement.ports import HoldChange
 from settlement.registry import Expert
@@ -65,12 +67,15 @@ class Terms:
             raise CannotDecide(ParkReason.NO_MATCHING_RATE, detail)
         return rate
 
-    def plan_for(self, expert_id: str, day: date) -> PayPlan:
-        """The pay plan by which an expert works for the client on a day; raises CannotDecide."""
+    def plan_for(self, expert_id: str, day: date, agreed: str | None = None) -> PayPlan:
+        """The pay plan by which an expert works for the client, or else the one `agreed`, on a day.
+
+        Raises CannotDecide.
+        """
         expert = self.experts.get(expert_id)
         if expert is None:
             raise CannotDecide(ParkReason.UNKNOWN_EXPERT, f"there is no expert {expert_id}; apply one")
-        plan_id = expert.assignments.get(self.client)
+        plan_id = agreed or expert.assignments.get(self.client)
         if plan_id is None:
             detail = f"expert {expert_id} has no assignment to {self.client}; add one"
             raise CannotDecide(ParkReason.EXPERT_NOT_ASSIGNED, detail)
@@ -116,17 +121,27 @@ def decide_cycle(
     Raises CannotDecide if the registry has no answer; then nothing about the cycle may change.
     """
     draft = _Draft(case_id, state, terms, dict(periods), as_of)
-    desired = draft.desire(outcome)
-    posting_period = draft.move_charge(desired)
-    if desired.price is not None and desired.price == state.price:
-        credited = state.credited if draft.credited is None else draft.credited
-        desired = replace(desired, credited=credited)
+    desired, posting_period = draft.move(outcome)
     draft.move_earning(desired)
     if not any(draft.amounts.values()):
         return Decision(desired, None, (), draft.periods)
     desired = replace(desired, entries=state.entries + 1)
     holds = tuple(HoldChange(*key, minor) for key, minor in draft.holds.items() if minor)
     return Decision(desired, draft.entry(desired, posting_period), holds, draft.periods)
+
+
+def decide_state(
+    case_id: str,
+    state: CycleState,
+    outcome: Unsolved | Wait | Due | None,
+    terms: Terms,
+    periods: Mapping[Period, PeriodState],
+    as_of: datetime,
+) -> tuple[CycleState, Mapping[Period, PeriodState]]:
+    """The state that `decide_cycle` comes to, and the periods with its charge counted; no entry is made of it."""
+    draft = _Draft(case_id, state, terms, dict(periods), as_of)
+    desired, _ = draft.move(outcome)
+    return desired, draft.periods
 
 
 @dataclass(slots=True)
@@ -146,6 +161,15 @@ class _Draft:
     @property
     def _zone(self) -> ZoneInfo:
         return self.terms.contracts.time_zone
+
+    def move(self, outcome: Unsolved | Wait | Due | None) -> tuple[CycleState, Period]:
+        """What should stand, with the client's side of the difference posted, and the period that takes it."""
+        desired = self.desire(outcome)
+        taking = self.move_charge(desired)
+        if desired.price is not None and desired.price == self.state.price:
+            credited = self.state.credited if self.credited is None else self.credited
+            desired = replace(desired, credited=credited)
+        return desired, taking
 
     def desire(self, outcome: Unsolved | Wait | Due | None) -> CycleState:
         """What should stand, with `entries` as they are."""
@@ -167,11 +191,10 @@ class _Draft:
         home = price.period if price else open_from(self.periods, period_of(settled_at, self._zone))
         contract = self.terms.contract_of(home)
         verdict = judge(due, contract)
-        completed = due.solution.completed
-        rate = contract.rate(price.rate) if price else self.terms.rate_for(contract, completed)
+        rate = contract.rate(price.rate) if price else self.terms.rate_for(contract, due.solution.completed)
         if price is None and verdict.charged:
             price, self.periods[home] = issue_price(contract, rate, self.periods[home])
-        list_price = price.exact_list_price if price else self._next_list_price(contract, rate, home)
+        list_price = price.exact_list_price if price else self._list_price(contract, rate, home, same_solution=same)
         charge = self._charge(price, verdict.discount_basis_points, contract) if price and verdict.charged else None
         self.proof |= {
             "contract": contract.version,
@@ -180,16 +203,14 @@ class _Draft:
             "ordinal": price.ordinal if price else None,
             "facts": [fact_key(fact) for fact in due.solution.deciding],
             "rating": due.rating_basis_points,
-            "discount": charge.discount if charge and charge.discount else None,
-            "capped": charge.capped if charge and charge.capped else None,
-        }
+        } | _taken_off(charge)
         if price and not is_open(self.periods, price.period):
             price, charge = self._frozen_by_close(price, charge)
-        is_free = (
-            charge is not None and price is not None and (price.ordinal <= rate.included or _is_waived_by_cap(charge))
-        )
-        standing = Standing.NOT_CHARGED if is_free else verdict.standing  # what that earns is the plan's to say
-        basis = Basis(standing, list_price, charge.net if charge else 0, due.rating_basis_points)
+        standing = Standing.NOT_CHARGED if _is_free(rate, price, charge) else verdict.standing
+        basis = basis_of(due, standing, list_price, charge)
+        earned = self._earned(basis, due, settled_at, contract) if basis.expert else None
+        if earned is not None and price is None:
+            earned = replace(earned, list_price=str(list_price))
         return CycleState(
             number=self.state.number,
             status=CycleStatus.CHARGED if charge is not None else CycleStatus.WAIVED,
@@ -199,8 +220,24 @@ class _Draft:
             entries=self.state.entries,
             price=price,
             charge=charge,
-            earned=self._earned(completed, basis, settled_at, contract) if completed.expert else None,
+            earned=earned,
+            counted=self._counted(due, verdict.standing, settled_at, earned),
         )
+
+    def _counted(self, due: Due, standing: Standing, settled_at: datetime, earned: Earned | None) -> Counted | None:
+        """In which week the resolution counts for incentives, by the plan that it was once paid or counted by."""
+        expert = due.solution.completed.expert
+        if expert is None or standing is Standing.FORFEITED:
+            return None
+        plan_id = (earned.plan if earned else None) or self._agreed_plan(due)
+        history = self.terms.plans.get(plan_id or self.terms.experts[expert].assignments.get(self.terms.client, ""))
+        week = week_of(settled_at.astimezone(UTC).date())
+        plan = history.for_week(week) if history else None
+        return Counted(expert, plan.id, week, due.rating_basis_points) if plan and plan.counts_weeks else None
+
+    def _agreed_plan(self, due: Due) -> str | None:
+        """The plan that the solution was once paid or counted by, if it was."""
+        return next(iter(self.state.plans), None) if self.state.solution == due.solution.key else None
 
     def _standing_price(self, settled_at: datetime, *, same_solution: bool) -> FrozenPrice | None:
         """The frozen price, if it still holds.
@@ -226,8 +263,11 @@ class _Draft:
             )
         return charge_at(price, discount_basis_points, most - self.periods[price.period].charged)
 
-    def _next_list_price(self, contract: Contract, rate: Rate, home: Period) -> Fraction:
-        """The list price that a resolution which is not charged would have had."""
+    def _list_price(self, contract: Contract, rate: Rate, home: Period, *, same_solution: bool) -> Fraction:
+        """The list price that a resolution which is not charged would have had, when it was first asked for."""
+        earned = self.state.earned
+        if same_solution and earned is not None and earned.list_price is not None:
+            return Fraction(earned.list_price)
         return list_price_of(rate, self.periods[home].counter(rate.id).issued + 1, contract.currency)
 
     def _frozen_by_close(self, price: FrozenPrice, charge: Charge | None) -> tuple[FrozenPrice | None, Charge | None]:
@@ -237,21 +277,23 @@ class _Draft:
         old = self.state.charge or Charge()
         return price, charge if charge.net < old.net else old
 
-    def _earned(self, completed: Completed, basis: Basis, settled_at: datetime, contract: Contract) -> Earned | None:
-        expert = completed.expert or ""
+    def _earned(self, basis: Basis, due: Due, settled_at: datetime, contract: Contract) -> Earned | None:
+        """What the expert earns, by the plan that the solution was once paid by, if it was."""
         settled_on = settled_at.astimezone(UTC).date()
-        plan = self.terms.plan_for(expert, settled_on)
+        old = self.state.earned if self.state.solution == due.solution.key else None
+        plan = self.terms.plan_for(basis.expert, settled_on, self._agreed_plan(due))
         if isinstance(plan.base, ShareBase) and plan.currency != contract.currency:
             detail = f"pay plan {plan.id} shares {plan.currency}, but {contract.client} pays {contract.currency}"
             raise CannotDecide(ParkReason.CURRENCY_MISMATCH, detail)
+        if plan.surge:
+            calendars = calendars_of(contract, due.solution.completed.time, {it.calendar for it in plan.surge})
+            basis = replace(basis, calendars=calendars)
         earning = earn(plan, basis)
-        self.proof |= {"plan": f"{plan.id}@{plan.starts_on}", "trace": earning.trace}
+        self.proof |= {"plan": f"{plan.id}@{plan.starts_on}", "trace": earning.trace} | _shared(plan, basis)
         if not earning.total:
             return None
-        release_on = settled_on + timedelta(days=plan.hold_days)
-        if self.state.earned is not None and self.state.solution == fact_key(completed):
-            release_on = self.state.earned.release_on
-        return Earned(expert, plan.currency, earning.base, earning.bonus, release_on)
+        release_on = old.release_on if old else settled_on + timedelta(days=plan.hold_days)
+        return Earned(basis.expert, plan.currency, earning.base, earning.bonus, release_on, plan.id)
 
     def move_charge(self, desired: CycleState) -> Period:
         """Post the client's side of the difference; the period that takes it."""
@@ -301,6 +343,7 @@ class _Draft:
             self._add(expert_payable(earned.expert), code, -whole)
             key = (earned.expert, code, earned.release_on)
             self.holds[key] = self.holds.get(key, 0) + whole
+            self.proof["release_on"] = earned.release_on.isoformat()
 
     def _add(self, account: Account, code: Currency, minor_units: int) -> None:
         self.amounts[account, code] = self.amounts.get((account, code), 0) + minor_units
@@ -340,5 +383,21 @@ class _Draft:
         return Reason.CREDITED if credited else Reason.REVERSED
 
 
-def _is_waived_by_cap(charge: Charge) -> bool:
-    return charge.capped > 0 and charge.net == 0
+def _taken_off(charge: Charge | None) -> dict[str, object]:
+    """What discount and cap took off a charge, where they did."""
+    return {"discount": charge.discount or None, "capped": charge.capped or None} if charge else {}
+
+
+def _is_free(rate: Rate, price: FrozenPrice | None, charge: Charge | None) -> bool:
+    """Whether a charge comes to nothing, its unit included or beyond the cap; what that earns is the plan's to say."""
+    if price is None or charge is None:
+        return False
+    return price.ordinal <= rate.included or (charge.capped > 0 and charge.net == 0)
+
+
+def _shared(plan: PayPlan, basis: Basis) -> dict[str, object]:
+    """What an expert with a share may know of the client's price: what it is taken of; the charge, if it is of that."""
+    if not isinstance(plan.base, ShareBase):
+        return {}
+    charged = {"charged": basis.charged} if plan.base.of is ShareOf.CHARGED else {}
+    return {"share_of": plan.base.of, **charged}

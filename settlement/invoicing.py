@@ -18,13 +18,12 @@ from ledger.accounts import (
     client_receivable,
     client_unbilled,
 )
-from ledger.books import append
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.posting_rules import Reason
 from settlement.credit_notes import cannot_be_given, open_period_after, plan_credit_note, withdraw
 from settlement.ports import BillingStore, Changes, Contention, WritableRegistry
-from settlement.settle import ATTEMPTS
 from settlement.stripe_port import IssuedInvoice, Stripe, StripeBusy, StripeRefused, StripeUnclear
+from settlement.writing import sealed, until_written
 
 
 class InvoiceDiffers(RuntimeError):
@@ -49,7 +48,7 @@ def issue_or_follow(
 def _follow(
     store: BillingStore, registry: WritableRegistry, stripe: Stripe, key: tuple[str, Period], as_of: datetime
 ) -> Invoice | None:
-    for attempt in range(1, ATTEMPTS + 1):
+    def attempt() -> Invoice | None:
         invoice = store.invoice(*key)
         if invoice is None or (invoice.stripe_invoice is None and invoice.is_finished):
             return invoice
@@ -59,16 +58,11 @@ def _follow(
         if after == invoice:
             return invoice
         after, entries = replace(after, revision=invoice.revision + 1), [*withdrawals, *followed]
-        head = store.head(client_book(invoice.client))
-        sealed, new_head = append(head, entries, as_of)
-        heads = ((head, new_head),) if entries else ()
-        try:
-            store.commit(Changes(entries=sealed, heads=heads, invoices=(after,), periods=periods))
-        except Contention:
-            store.pause(attempt)
-        else:
-            return after
-    raise Contention(f"{key}: overtaken {ATTEMPTS} times; it is tried again later")
+        recorded, heads = sealed(store, entries, as_of)
+        store.commit(Changes(entries=recorded, heads=heads, invoices=(after,), periods=periods))
+        return after
+
+    return until_written(store, invoice_id(*key), attempt)
 
 
 def _without_impossible_note(
@@ -171,7 +165,7 @@ def _follow_end(invoice: Invoice, issued: IssuedInvoice) -> tuple[Invoice, list[
 
     Uncollectible is not the last word: what is paid of it later is recovered, and it may still be voided.
     """
-    rest = max(0, invoice.owed + invoice.paid_outside + invoice.written_off + invoice.voided)
+    rest = max(0, invoice.asked + invoice.paid_outside + invoice.written_off + invoice.voided)
     outside = rest if issued.status is InvoiceStatus.PAID else 0
     void = rest if issued.status is InvoiceStatus.VOID else 0
     lost = rest if issued.status is InvoiceStatus.UNCOLLECTIBLE else 0

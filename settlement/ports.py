@@ -13,9 +13,13 @@ from events.facts import CaseId
 from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
 from ledger.money import Currency
+from payouts.awards import Award, AwardKey
+from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout
 from payouts.plans import PlanHistory
+from payouts.policy import PayoutPolicy, PayoutsStopped
 from settlement.cases import Case
+from settlement.expert_status import ExpertStatus
 from settlement.parking import Parked
 from settlement.registry import Client, Expert
 
@@ -57,6 +61,46 @@ class Balances:
 
 
 @dataclass(frozen=True, slots=True)
+class PayoutRun:
+    """A run while it is planned: everyone up to the expert `after` was looked at, in order of their ids."""
+
+    id: str
+    started_at: datetime
+    after: str = ""
+    is_finished: bool = False
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was reserved so far under a limit of a run or a day, in minor units; kept where a policy limits it."""
+
+    id: str
+    minor_units: int = 0
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AwardRun:
+    """The awarding of a day (UTC): everyone up to the expert `after` was looked at, in order of their ids."""
+
+    day: date
+    after: str = ""
+    is_finished: bool = False
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewGiven:
+    """An expert reviewed the work of another; `fact` names the fact that says so: client, case and its key."""
+
+    reviewer: str
+    reviewed: str
+    at: datetime
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """Something to tell the outside, once the transaction that holds it is written: an event on the bus.
 
@@ -76,7 +120,8 @@ class Changes:
 
     Versioned things (cases, periods, invoices, prepaids, payouts, availables) carry the revision they shall have: each
     is written only over the revision before. `heads` pairs each book's head as read with its head after `entries`.
-    `once` names entries that no versioned thing guards: an id that is there already refuses the whole.
+    `once` names entries that no versioned thing guards: an id that is there already refuses the whole. `weeks` are
+    added to what is counted, one of each expert, plan and week.
     """
 
     cases: tuple[Case, ...] = ()
@@ -89,6 +134,12 @@ class Changes:
     invoices: tuple[Invoice, ...] = ()
     prepaids: tuple[Prepaid, ...] = ()
     payouts: tuple[Payout, ...] = ()
+    payout_runs: tuple[PayoutRun, ...] = ()
+    spent: tuple[Spent, ...] = ()
+    weeks: tuple[WeekCount, ...] = ()
+    awards: tuple[Award, ...] = ()
+    award_runs: tuple[AwardRun, ...] = ()
+    reviews: tuple[ReviewGiven, ...] = ()
     parked: tuple[Parked, ...] = ()
     unparked: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
@@ -107,6 +158,12 @@ class Changes:
             self.invoices,
             self.prepaids,
             self.payouts,
+            self.payout_runs,
+            self.spent,
+            self.weeks,
+            self.awards,
+            self.award_runs,
+            self.reviews,
             self.parked,
             self.unparked,
             self.once,
@@ -142,8 +199,20 @@ class Registry(Protocol):
     def experts(self, ids: Collection[str] | None = None) -> Mapping[str, Expert]:
         """Those of the experts that exist; all of them for None."""
 
+    def experts_after(self, expert: str) -> Iterator[Expert]:
+        """Every expert whose id comes after this one, in order of their ids, read page by page."""
+
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         """Those of the pay plans that exist."""
+
+    def statuses(self, experts: Collection[str]) -> Mapping[str, ExpertStatus]:
+        """What outside systems said about these experts; an empty status where nothing is known."""
+
+    def policies(self) -> Mapping[Currency, PayoutPolicy]:
+        """The payout policies of all currencies that have one."""
+
+    def payouts_stopped(self) -> PayoutsStopped | None:
+        """Who stopped all sending, if it is stopped."""
 
 
 class WritableRegistry(Registry, Protocol):
@@ -154,6 +223,9 @@ class WritableRegistry(Registry, Protocol):
 
     def set_stripe_account(self, expert: str, account: str) -> None:
         """Keep the id of an expert's connected account."""
+
+    def set_status(self, status: ExpertStatus) -> None:
+        """Keep a status over the revision before its own; raises Contention if somebody else wrote."""
 
 
 class Books(Protocol):
@@ -187,6 +259,9 @@ class SettlementStore(Writer, Books, Protocol):
     def due(self, as_of: datetime) -> Iterator[CaseKey]:
         """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
 
+    def last_review(self, reviewer: str, reviewed: str, span: tuple[datetime, datetime]) -> datetime | None:
+        """When one expert last reviewed the other's work within a span of time (both ends inclusive), if ever."""
+
 
 class BillingStore(Writer, Books, Protocol):
     """What closing and invoicing read and write."""
@@ -215,3 +290,25 @@ class PayoutStore(Writer, Books, Protocol):
 
     def unfinished_payouts(self) -> Iterator[str]:
         """The ids of payouts that are neither sent nor failed."""
+
+    def payout_run(self, run: str) -> PayoutRun | None:
+        """How far the planning of a run came; None if it was not begun."""
+
+    def spent(self, ids: Collection[str]) -> tuple[Spent, ...]:
+        """What was reserved under these limits, in their order."""
+
+
+class IncentiveStore(Writer, Books, Protocol):
+    """What awarding incentives reads and writes."""
+
+    def weeks_of(self, expert: str) -> Sequence[WeekCount]:
+        """All that is counted of an expert, in no order."""
+
+    def counts_in(self, week: Week) -> Iterator[WeekCount]:
+        """All that is counted in a week, of every expert, page by page; what was written just now may be missing."""
+
+    def awards(self, keys: Collection[AwardKey]) -> Mapping[AwardKey, Award]:
+        """Those of the awards that something was posted of, in one read."""
+
+    def award_run(self, day: date) -> AwardRun:
+        """How far the awarding of a day came."""

@@ -6,12 +6,11 @@ from functools import partial
 
 from billing.prepaid import Lot, Prepaid, buy, expire, take_back
 from ledger.accounts import BANK_CASH, REVENUE_RESOLUTIONS, Account, client_prepaid
-from ledger.books import append
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.money import Currency
 from ledger.posting_rules import Reason
-from settlement.ports import BillingStore, Changes, Contention, Registry
-from settlement.settle import ATTEMPTS
+from settlement.ports import BillingStore, Changes, Registry
+from settlement.writing import sealed, until_written
 
 
 def buy_credits(store: BillingStore, registry: Registry, client: str, lot: Lot, as_of: datetime) -> Prepaid:
@@ -76,7 +75,8 @@ def _change(
     """Change a client's credits and post it, in one transaction; nothing if there is nothing to change."""
     client, code = owner
     reason, name, day = why
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def attempt() -> Prepaid:
         before = store.prepaids([client])[client]
         amount, after = decide(before)
         if after == before:
@@ -85,12 +85,8 @@ def _change(
         lines = ((_OTHER_SIDE[reason], sign * amount), (client_prepaid(client), -sign * amount))
         entry_id = EntryId(f"prepaid:{client}:{name}:{reason}")
         entry = Entry(entry_id, client_book(client), reason, postings(lines, code), day, evidence({"lot": name}))
-        head = store.head(client_book(client))
-        sealed, new_head = append(head, (entry,), as_of)
-        try:
-            store.commit(Changes(entries=sealed, heads=((head, new_head),), prepaids=(after,)))
-        except Contention:
-            store.pause(attempt)
-        else:
-            return after
-    raise Contention(f"{client}: overtaken {ATTEMPTS} times; try again")
+        entries, heads = sealed(store, (entry,), as_of)
+        store.commit(Changes(entries=entries, heads=heads, prepaids=(after,)))
+        return after
+
+    return until_written(store, f"the credits of {client}", attempt)

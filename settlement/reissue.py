@@ -7,14 +7,13 @@ from billing.corrections import reissued
 from billing.invoices import STRIPE_MINIMUM_CHARGE, Invoice, InvoiceStatus, invoice_id
 from billing.periods import Period
 from ledger.accounts import client_receivable, client_unbilled
-from ledger.books import append
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.money import Money
 from ledger.posting_rules import Reason
 from settlement.invoicing import issue_or_follow
-from settlement.ports import BillingStore, Changes, Contention, WritableRegistry
-from settlement.settle import ATTEMPTS
+from settlement.ports import BillingStore, Changes, WritableRegistry
 from settlement.stripe_port import Stripe
+from settlement.writing import sealed, until_written
 
 
 class CannotTakeBack(RuntimeError):
@@ -51,20 +50,16 @@ def reissue_invoice(
     It has the same lines, less what credit notes took off. A repetition goes on where it stopped. Raises CannotTakeBack
     for an invoice that is not void.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def attempt() -> None:
         invoice = _stored(store, key)
         if invoice.attempt > 1 and invoice.status is InvoiceStatus.PLANNED:
-            break
+            return
         if invoice.status is not InvoiceStatus.VOID:
             raise CannotTakeBack(f"{invoice.id} is {invoice.status}; only a void one is issued again, so void it first")
-        try:
-            store.commit(_changes(store, registry, invoice, as_of))
-        except Contention:
-            store.pause(attempt)
-        else:
-            break
-    else:
-        raise Contention(f"{key}: overtaken {ATTEMPTS} times; try again")
+        store.commit(_changes(store, registry, invoice, as_of))
+
+    until_written(store, invoice_id(*key), attempt)
     return issue_or_follow(store, registry, stripe, key, as_of) or _stored(store, key)
 
 
@@ -91,6 +86,5 @@ def _changes(store: BillingStore, registry: WritableRegistry, invoice: Invoice, 
         effective_on=as_of.astimezone(zone).date(),
         evidence=evidence({"period": again.period, "lines": lines, "instead_of": invoice.stripe_invoice}),
     )
-    head = store.head(entry.book)
-    sealed, after = append(head, (entry,), as_of)
-    return Changes(entries=sealed, heads=((head, after),), invoices=(replace(again, revision=invoice.revision + 1),))
+    entries, heads = sealed(store, (entry,), as_of)
+    return Changes(entries=entries, heads=heads, invoices=(replace(again, revision=invoice.revision + 1),))

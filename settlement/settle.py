@@ -11,6 +11,8 @@ from events.facts import CaseId, Completed
 from ledger.books import Head, append
 from ledger.entries import Entry, RecordedEntry, client_book
 from ledger.errors import LedgerError
+from payouts.incentives import WeekCount
+from settlement.activity import LastReview, add_up, has_new_reviews, reviews_in, week_changes, with_answers
 from settlement.assess import Due, Unsolved, Wait, timing
 from settlement.cases import (
     FACTS_PER_CASE,
@@ -33,7 +35,7 @@ from settlement.parking import (
     parked_case,
     parked_fact,
 )
-from settlement.ports import Announcement, Changes, Contention, HoldChange, Registry, SettlementStore
+from settlement.ports import Announcement, Changes, Contention, HoldChange, Registry, ReviewGiven, SettlementStore
 from settlement.snapshot import Snapshot, Work, read_snapshot
 
 # A case takes two items of a transaction's 100, a park or a second cycle one more; what does not fit is halved.
@@ -144,7 +146,8 @@ def _decide_group(
     terms = Terms(client, contracts, snapshot.experts, snapshot.plans)
     recorded_at = max(item.as_of for item in work)
     group = _Group(terms, recorded_at, snapshot.usable_prepaid(client, recorded_at), snapshot.periods_of(client))
-    heard = [group.hear(snapshot.cases[client, item.case_id], item) for item in work]
+    taken = [(snapshot.cases[client, item.case_id], item) for item in work]
+    heard = group.hear([(before, group.take_in(before, item), item.as_of) for before, item in taken], store.last_review)
     group.read_periods(store, heard)
     for case in heard:
         group.decide(case)
@@ -164,6 +167,7 @@ class _Heard:
     case: Case
     as_of: datetime
     timings: tuple[tuple[CycleState, _Steps], ...]
+    reviews: tuple[ReviewGiven, ...] = ()
 
 
 @dataclass(slots=True)
@@ -178,12 +182,14 @@ class _Group:
     cases: list[Case] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     holds: dict[tuple[str, str, date], HoldChange] = field(default_factory=dict)
+    weeks: list[WeekCount] = field(default_factory=list)
+    reviews: list[ReviewGiven] = field(default_factory=list)
     parked: dict[str, Parked] = field(default_factory=dict)
     unparked: list[str] = field(default_factory=list)
     result: Settled = field(default_factory=Settled)
 
-    def hear(self, before: Case, work: Work) -> _Heard:
-        """Take in the case's new facts, park those that cannot be, and time its cycles."""
+    def take_in(self, before: Case, work: Work) -> Case:
+        """The case with its new facts; those that cannot be taken in are parked."""
         case = before
         for delivery in work.deliveries:
             try:
@@ -192,18 +198,39 @@ class _Group:
                 self._park(parked_fact(delivery, ParkReason.FACT_CONFLICT, str(conflict)))
             except CannotDecide as cannot:
                 self._park(parked_fact(delivery, cannot.reason, cannot.detail))
-        is_due = before.due_at is not None and before.due_at <= work.as_of
-        if case is before and not is_due:
-            return _Heard(before, case, work.as_of, ())
+        return case
+
+    def hear(self, taken: Sequence[tuple[Case, Case, datetime]], last_review: LastReview) -> list[_Heard]:
+        """Each case before and with its new facts: what its reviews are an answer to, and when its cycles are due."""
+        own = [self._new_reviews(before, case) for before, case, _ in taken]
+        together = [review for reviews in own for review in reviews.values()]
+        heard = []
+        for (before, case, as_of), reviews in zip(taken, own, strict=True):
+            answered = with_answers(case, reviews, together, last_review) if reviews else case
+            heard.append(replace(self._time(before, answered, as_of), reviews=tuple(reviews.values())))
+        return heard
+
+    def _new_reviews(self, before: Case, case: Case) -> Mapping[str, ReviewGiven]:
+        """All reviews of a case, if there are new ones or it was put aside; none while the registry has no answer."""
         try:
-            return _Heard(before, case, work.as_of, self._timings(case, work.as_of))
+            again = has_new_reviews(before, case) or _is_parked(before)
+            return reviews_in(case, self._reopen_window) if again else {}
+        except CannotDecide:
+            return {}
+
+    def _time(self, before: Case, case: Case, as_of: datetime) -> _Heard:
+        is_due = before.due_at is not None and before.due_at <= as_of
+        if case is before and not is_due:
+            return _Heard(before, case, as_of, ())
+        try:
+            return _Heard(before, case, as_of, self._timings(case, as_of))
         except CannotDecide as cannot:
-            self._park_case(case, cannot, work.as_of)
-            return _Heard(before, _put_aside(case, cannot.reason), work.as_of, ())
+            self._park_case(case, cannot, as_of)
+            return _Heard(before, _put_aside(case, cannot.reason), as_of, ())
 
     def _with_delivery(self, case: Case, delivery: Delivery) -> Case:
         fact = delivery.fact
-        if known(case, fact):
+        if known(case.facts, fact):
             self.result.duplicates += 1
             return case
         if len(case.facts) >= FACTS_PER_CASE:
@@ -217,7 +244,7 @@ class _Group:
         return with_fact(case, fact, evidence_only=late)
 
     def _timings(self, case: Case, as_of: datetime) -> tuple[tuple[CycleState, _Steps], ...]:
-        cycles = split_cycles(case.facts, self._reopen_window, case.evidence_only)
+        cycles = split_cycles(case.facts, self._reopen_window, case.evidence_only, case.mutual_reviews)
         found = [(case.state_of(cycle.number), self._steps(case, cycle, as_of)) for cycle in cycles]
         return (*found, *((state, (None,)) for state in case.cycles[len(cycles) :]))
 
@@ -281,6 +308,8 @@ class _Group:
         self.entries += entries
         for hold in holds:
             self._hold(hold)
+        for (before, _), after in zip(heard.timings, cycles, strict=True):
+            self.weeks += week_changes(before.counted, after.counted)
         self._write_case(heard, tuple(cycles))
 
     def _write_case(self, heard: _Heard, cycles: tuple[CycleState, ...]) -> None:
@@ -291,6 +320,7 @@ class _Group:
         if case == heard.before:
             return
         self.cases.append(replace(case, revision=case.revision + 1))
+        self.reviews += heard.reviews
         if _is_parked(heard.before) and not _is_parked(case):
             self.unparked.append(case_parking_id(case.client, case.case_id))
 
@@ -322,6 +352,8 @@ class _Group:
             heads=heads,
             periods=periods,
             holds=tuple(hold for hold in self.holds.values() if hold.minor_units),
+            weeks=add_up(self.weeks),
+            reviews=tuple(self.reviews),
             parked=tuple(self.parked.values()),
             unparked=tuple(self.unparked),
             announcements=announcements,

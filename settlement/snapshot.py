@@ -59,6 +59,7 @@ def read_snapshot(store: SettlementStore, registry: Registry, work: Mapping[str,
     plans = {
         expert.assignments[client] for expert in experts.values() for client in work if client in expert.assignments
     }
+    plans |= {plan for case in cases.values() for state in case.cycles for plan in state.plans}
     return Snapshot(
         contracts=contracts,
         experts=experts,

@@ -5,9 +5,9 @@ StripeRefused      a definitive no: nothing happened
 StripeBusy         not now: nothing is known to have happened, and nothing may be concluded
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -80,17 +80,26 @@ class IssuedInvoice:
 
 
 class MovementKind(StrEnum):
-    """What moved money in the platform's Stripe balance."""
+    """What moved money in the platform's Stripe balance; each goes one way, and back when Stripe undoes it."""
 
     PAYMENT = "payment"
+    REFUND = "refund"
+    DISPUTE = "dispute"
     TRANSFER = "transfer"
+    TRANSFER_REVERSAL = "transfer_reversal"
     TOP_UP = "top_up"
+    PLATFORM_PAYOUT = "platform_payout"
+    FEE = "fee"
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One balance transaction: minor units, signed as Stripe signs them; `source` is the charge, transfer or top-up."""
+    """One balance transaction: minor units, signed as Stripe signs them; `gross` less `fee` moves the balance.
+
+    `source` is the object that moved the money: a charge, transfer, top-up and so on. `origin` is the charge that a
+    refund or dispute takes back, the transfer that a reversal does, or the payout of ours that a transfer is for.
+    """
 
     id: str
     kind: MovementKind
@@ -100,6 +109,13 @@ class Movement:
     fee: int
     is_available: bool
     created_on: date
+    available_on: date
+    origin: str | None = None
+
+    @property
+    def net(self) -> int:
+        """What it adds to the balance."""
+        return self.gross - self.fee
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,78 @@ class StripeBalance:
     currency: Currency
     available: int
     pending: int
+
+
+class TransfersCapability(StrEnum):
+    """Whether Stripe lets an account receive transfers."""
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    REJECTED = "rejected"
+    RESTRICTED = "restricted"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """An expert's connected account as Stripe has it now.
+
+    `requirements` names what Stripe asks the expert for by now. `bank` is the fingerprint of the bank account that is
+    paid out to (of each, with a + between, where currencies have their own), None while there is none; it changes when
+    a bank account does, and only then.
+    """
+
+    id: str
+    expert: str | None
+    transfers: TransfersCapability
+    requirements: tuple[str, ...] = ()
+    bank: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A transfer to a connected account: minor units > 0, and what of them was reversed.
+
+    `payout` is our own id, None if the transfer was made by hand.
+    """
+
+    id: str
+    payout: str | None
+    currency: Currency
+    amount: int
+    reversed: int = 0
+
+
+class BankPayoutStatus(StrEnum):
+    """Where a payout from a connected account to its bank stands. One that was paid may still fail, days later."""
+
+    PENDING = "pending"
+    IN_TRANSIT = "in_transit"
+    PAID = "paid"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class BankPayout:
+    """A payout from a connected account to its bank, in minor units.
+
+    It carries the money of `transfers` (their ids): that of an earlier one that came back too, and not what an instant
+    payout took out before. Of one that Stripe makes by schedule they are known within a day, and `()` until then.
+    `bank` is the fingerprint of the bank account. `payout` is our own id of the one payout that an instant one is for.
+    """
+
+    id: str
+    account: str
+    status: BankPayoutStatus
+    currency: Currency
+    amount: int
+    created_at: datetime
+    arrives_on: date
+    bank: str | None
+    transfers: tuple[str, ...] = ()
+    payout: str | None = None
+    failure_code: str | None = None
 
 
 class Stripe(Protocol):
@@ -141,11 +229,26 @@ class Stripe(Protocol):
     def find_transfer(self, payout_id: str) -> str | None:
         """The transfer of any attempt of a payout, if there is one."""
 
+    def transfer_now(self, transfer: str) -> Transfer:
+        """A transfer as it is now."""
+
+    def account_status(self, account: str) -> AccountStatus:
+        """A connected account as it is now."""
+
+    def bank_payout(self, account: str, bank_payout: str) -> BankPayout:
+        """A payout of a connected account as it is now."""
+
+    def pay_out_instantly(self, payout: Payout) -> str:
+        """The id of the one instant payout from the expert's account to its bank that carries on a sent payout."""
+
     def top_up(self, name: str, amount: int, currency_code: Currency) -> str:
         """The id of a top-up of the platform's balance from its bank; the same for every repetition of `name`."""
 
-    def movements(self, kind: MovementKind | None = None) -> Iterator[Movement]:
-        """Every balance transaction of the platform, or those of one kind, newest first."""
+    def movements(self, kinds: Collection[MovementKind] = (), since: date | None = None) -> Iterator[Movement]:
+        """The platform's balance transactions: of these kinds, or of all if none is named; made on `since` or later.
+
+        Kind by kind newest first. Without `since` it is every one that ever was, a hundred to a request.
+        """
 
     def balances(self) -> Sequence[StripeBalance]:
         """The platform's balance per currency."""

@@ -1,6 +1,6 @@
 """The ports kept in memory: same promises as the tables, held to the same contract suite (tests/infra)."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -12,11 +12,30 @@ from events.facts import CaseId
 from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
 from ledger.money import Currency
+from payouts.awards import Award, AwardKey
+from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout
 from payouts.plans import PlanHistory
+from payouts.policy import PayoutPolicy, PayoutsStopped
+from settlement.book_sums import BookSums
 from settlement.cases import Case
+from settlement.expert_status import ExpertStatus
 from settlement.parking import Parked
-from settlement.ports import Announcement, Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
+from settlement.ports import (
+    Announcement,
+    Available,
+    AwardRun,
+    Balances,
+    CaseKey,
+    Changes,
+    Contention,
+    HoldChange,
+    PayoutRun,
+    PeriodKey,
+    ReviewGiven,
+    Spent,
+)
+from settlement.recorded_facts import PastCase, SettledCycle
 from settlement.registry import Client, Expert
 
 
@@ -26,6 +45,9 @@ class MemoryRegistry:
     plan_histories: dict[str, PlanHistory] = field(default_factory=dict)
     all_clients: dict[str, Client] = field(default_factory=dict)
     all_experts: dict[str, Expert] = field(default_factory=dict)
+    known_statuses: dict[str, ExpertStatus] = field(default_factory=dict)
+    known_policies: dict[Currency, PayoutPolicy] = field(default_factory=dict)
+    stopped: PayoutsStopped | None = None
 
     def parties(
         self, clients: Collection[str], experts: Collection[str]
@@ -43,6 +65,29 @@ class MemoryRegistry:
 
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         return {id_: self.plan_histories[id_] for id_ in ids if id_ in self.plan_histories}
+
+    def experts_after(self, expert: str) -> Iterator[Expert]:
+        return iter([self.all_experts[id_] for id_ in sorted(self.all_experts) if id_ > expert])
+
+    def statuses(self, experts: Collection[str]) -> Mapping[str, ExpertStatus]:
+        return {expert: self.known_statuses.get(expert) or ExpertStatus(expert) for expert in experts}
+
+    def policies(self) -> Mapping[Currency, PayoutPolicy]:
+        return self.known_policies
+
+    def payouts_stopped(self) -> PayoutsStopped | None:
+        return self.stopped
+
+    def stop_payouts(self, stopped: PayoutsStopped) -> None:
+        self.stopped = stopped
+
+    def resume_payouts(self) -> None:
+        self.stopped = None
+
+    def set_status(self, status: ExpertStatus) -> None:
+        if status.revision != self.statuses([status.expert])[status.expert].revision + 1:
+            raise Contention("somebody wrote first")
+        self.known_statuses[status.expert] = status
 
     def set_stripe_customer(self, client: str, customer: str) -> None:
         self.all_clients[client] = self.all_clients[client].model_copy(update={"stripe_customer": customer})
@@ -66,8 +111,15 @@ class MemoryStore:
     stored_invoices: dict[tuple[str, Period], Invoice] = field(default_factory=dict)
     stored_prepaids: dict[str, Prepaid] = field(default_factory=dict)
     stored_payouts: dict[str, Payout] = field(default_factory=dict)
+    stored_runs: dict[str, PayoutRun] = field(default_factory=dict)
+    stored_spent: dict[str, Spent] = field(default_factory=dict)
+    stored_weeks: dict[tuple[str, str, str], WeekCount] = field(default_factory=dict)
+    stored_awards: dict[AwardKey, Award] = field(default_factory=dict)
+    stored_award_runs: dict[date, AwardRun] = field(default_factory=dict)
+    stored_reviews: set[ReviewGiven] = field(default_factory=set)
     stored_parked: dict[str, Parked] = field(default_factory=dict)
     marks: set[str] = field(default_factory=set)
+    stored_sums: dict[Book, BookSums] = field(default_factory=dict)
     announced: dict[str, Announcement] = field(default_factory=dict)
 
     def commit(self, changes: Changes) -> None:
@@ -78,7 +130,15 @@ class MemoryStore:
         self.stored_invoices |= {(invoice.client, invoice.period): invoice for invoice in changes.invoices}
         self.stored_prepaids |= {prepaid.client: prepaid for prepaid in changes.prepaids}
         self.stored_payouts |= {payout.id: payout for payout in changes.payouts}
+        self.stored_runs |= {run.id: run for run in changes.payout_runs}
+        self.stored_spent |= {spent.id: spent for spent in changes.spent}
         self.stored_availables |= {(it.expert, it.currency): it for it in changes.availables}
+        self.stored_awards |= {award.key: award for award in changes.awards}
+        self.stored_award_runs |= {run.day: run for run in changes.award_runs}
+        self.stored_reviews |= set(changes.reviews)
+        for week in changes.weeks:
+            key = (week.expert, week.plan, week.week)
+            self.stored_weeks[key] = self.stored_weeks.get(key, WeekCount(*key)).plus(week)
         self.stored_parked |= {parked.id: parked for parked in changes.parked}
         for parked_id in changes.unparked:
             self.stored_parked.pop(parked_id, None)
@@ -98,6 +158,10 @@ class MemoryStore:
             *((it.revision, self.stored_invoices.get((it.client, it.period))) for it in changes.invoices),
             *((it.revision, self.stored_prepaids.get(it.client)) for it in changes.prepaids),
             *((it.revision, self.stored_payouts.get(it.id)) for it in changes.payouts),
+            *((it.revision, self.stored_runs.get(it.id)) for it in changes.payout_runs),
+            *((it.revision, self.stored_spent.get(it.id)) for it in changes.spent),
+            *((it.revision, self.stored_awards.get(it.key)) for it in changes.awards),
+            *((it.revision, self.stored_award_runs.get(it.day)) for it in changes.award_runs),
             *((it.revision, self.stored_availables.get((it.expert, it.currency))) for it in changes.availables),
         ]
         if any(revision != (item.revision if item else 0) + 1 for revision, item in stored):
@@ -134,6 +198,15 @@ class MemoryStore:
     def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
         return iter(self.journal.get(book, [])[after:])
 
+    def expert_entries(self, expert: str) -> Iterator[RecordedEntry]:
+        mine = [
+            recorded
+            for book in self.journal.values()
+            for recorded in book
+            if any(posting.account.startswith(f"expert/{expert}/") for posting in recorded.entry.postings)
+        ]
+        return iter(sorted(mine, key=lambda it: (it.entry.effective_on, it.entry.book, it.seq)))
+
     def cases(self, keys: Collection[CaseKey]) -> Mapping[CaseKey, Case]:
         return {key: self.stored_cases.get(key, Case(*key)) for key in keys}
 
@@ -168,11 +241,45 @@ class MemoryStore:
     def unfinished_payouts(self) -> Iterator[str]:
         return iter([id_ for id_, it in self.stored_payouts.items() if not it.is_finished])
 
-    def is_posted(self, entry_id: str) -> bool:
-        return entry_id in self.marks
+    def payout_run(self, run: str) -> PayoutRun | None:
+        return self.stored_runs.get(run)
 
-    def client_cases(self, client: str) -> Iterator[Case]:
-        return iter([case for (owner, _), case in self.stored_cases.items() if owner == client])
+    def spent(self, ids: Collection[str]) -> tuple[Spent, ...]:
+        return tuple(self.stored_spent.get(id_, Spent(id_)) for id_ in ids)
+
+    def weeks_of(self, expert: str) -> Sequence[WeekCount]:
+        return [count for count in self.stored_weeks.values() if count.expert == expert]
+
+    def counts_in(self, week: Week) -> Iterator[WeekCount]:
+        return iter([count for count in self.stored_weeks.values() if count.week == week])
+
+    def awards(self, keys: Collection[AwardKey]) -> Mapping[AwardKey, Award]:
+        return {key: self.stored_awards[key] for key in keys if key in self.stored_awards}
+
+    def award_run(self, day: date) -> AwardRun:
+        return self.stored_award_runs.get(day, AwardRun(day))
+
+    def last_review(self, reviewer: str, reviewed: str, span: tuple[datetime, datetime]) -> datetime | None:
+        first, last = span
+        given = [it.at for it in self.stored_reviews if (it.reviewer, it.reviewed) == (reviewer, reviewed)]
+        return max((at for at in given if first <= at <= last), default=None)
+
+    def posted(self, entry_ids: Collection[str]) -> frozenset[str]:
+        return frozenset(entry_ids) & self.marks
+
+    def book_sums(self) -> Iterator[BookSums]:
+        return iter(list(self.stored_sums.values()))
+
+    def keep_book_sums(self, sums: BookSums) -> None:
+        self.stored_sums[sums.book] = sums
+
+    def past_cases(self, client: str) -> Iterator[PastCase]:
+        for case in self.client_cases(client):
+            cycles = tuple(SettledCycle(it.solution, it.settled_at) for it in case.cycles)
+            yield PastCase(case.case_id, case.facts, case.evidence_only, cycles, case.mutual_reviews)
+
+    def client_cases(self, client: str) -> list[Case]:
+        return [case for (owner, _), case in self.stored_cases.items() if owner == client]
 
     def parked(self) -> Iterator[Parked]:
         return iter(list(self.stored_parked.values()))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from billing.contracts import ContractHistory
 from payouts.plans import PlanHistory
+from payouts.policy import PayoutPolicy
 from settlement.apply import Change, CurrentTerms
 from settlement.ports import Contention
 from settlement.price_changes import Proposal
@@ -42,14 +43,17 @@ class FakeRegistry:
 
 def with_change(terms: CurrentTerms, change: Change) -> CurrentTerms:
     assert change.revision == terms.revisions.get((change.kind, change.id), 0) + 1
-    terms = replace(terms, revisions={**terms.revisions, (change.kind, change.id): change.revision})
+    key = (change.kind, change.id)
+    terms = replace(terms, revisions={**terms.revisions, key: change.revision})
+    applied = {**terms.applied, key: change.applied}
     match change.document:
         case Client() as client:
             return replace(terms, clients={**terms.clients, change.id: client})
         case ContractHistory() as contract:
-            applied = {**terms.applied, change.id: change.applied}
             return replace(terms, contracts={**terms.contracts, change.id: contract}, applied=applied)
         case PlanHistory() as plan:
-            return replace(terms, plans={**terms.plans, change.id: plan})
+            return replace(terms, plans={**terms.plans, change.id: plan}, applied=applied)
         case Expert() as expert:
             return replace(terms, experts={**terms.experts, change.id: expert})
+        case PayoutPolicy() as policy:
+            return replace(terms, policies={**terms.policies, change.id: policy})

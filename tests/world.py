@@ -1,5 +1,6 @@
 """Factories: each shows only the field that matters to the test that calls it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,15 +10,21 @@ from billing.contracts import Contract, ContractHistory
 from billing.invoices import Invoice
 from events.decode import Delivery, decode, envelop
 from events.facts import CaseId, Party
-from ledger.accounts import Account
+from ledger.accounts import COST_INCENTIVE, Account
 from ledger.balances import TrialBalance, trial_balance
 from ledger.books import check_book
 from ledger.entries import Entry
 from ledger.money import Currency, format_minor_units
-from payouts.plans import PayPlan, PlanHistory
+from payouts.payouts import Payout
+from payouts.plans import PayPlan, PlanHistory, Schedule
+from settlement.activity import add_up, week_changes
 from settlement.close import close_due_periods
+from settlement.expert_status import ExpertStatus
+from settlement.incentives import Awarded, award_incentives
+from settlement.plan_payouts import NotPaid, plan_run
 from settlement.registry import Client, Expert
 from settlement.settle import Settled, settle, settle_due, work_from
+from settlement.stripe_port import TransfersCapability
 from tests.memory_store import MemoryRegistry, MemoryStore
 
 GRADUATED = {
@@ -30,6 +37,14 @@ VOLUME = {
 }
 PACKAGE = {"model": "package", "size": 100, "amount": "75.00"}
 RATING = {"window_hours": 72, "threshold_percent": "60", "below": "waive", "unrated": "charge"}
+
+
+# Who says what no client says.
+PARTIES = {
+    "resolution.qa_reviewed": Party.PLATFORM,
+    "dispute.decided": Party.PLATFORM,
+    "resolution.peer_reviewed": Party.EXPERT,
+}
 
 
 def per_unit(unit: str) -> dict[str, object]:
@@ -84,13 +99,16 @@ class World:
             plan_histories={self.plan.id: PlanHistory(self.plan.id, (self.plan,))},
             all_clients={"acme": Client(id="acme", name="Acme", email="billing@acme.example")},
             all_experts={name: an_expert(name) for name in self.experts},
+            known_statuses={
+                name: ExpertStatus(name, transfers=TransfersCapability.ACTIVE, bank="ba_1") for name in self.experts
+            },
         )
         self.ids = count(1)
 
     def fact(self, kind: str, case: str, time: str, **data: object) -> Delivery:
         """A delivery as a door makes it; `received` defaults to the fact's own time, `id` to a number of its own."""
         received = str(data.pop("received", time))
-        party = {"resolution.qa_reviewed": Party.PLATFORM, "dispute.decided": Party.PLATFORM}.get(kind, Party.CLIENT)
+        party = PARTIES.get(kind, Party.CLIENT)
         event = {
             "id": str(data.pop("id", None) or next(self.ids)),
             "type": kind,
@@ -108,6 +126,10 @@ class World:
     def rated(self, case: str, time: str, score: int, **data: object) -> Delivery:
         return self.fact("resolution.rated", case, time, score=score, scale_min=1, scale_max=5, **data)
 
+    def peer_reviewed(self, case: str, time: str, reviewer: str, score: int, **data: object) -> Delivery:
+        scale = {"score": score, "scale_min": 1, "scale_max": 5}
+        return self.fact("resolution.peer_reviewed", case, time, reviewer=reviewer, **(scale | data))
+
     def reopened(self, case: str, time: str, **data: object) -> Delivery:
         return self.fact("resolution.reopened", case, time, **data)
 
@@ -121,6 +143,14 @@ class World:
     def close(self, as_of: str = "2026-04-02") -> Invoice:
         """Close what is due; the newest invoice."""
         return close_due_periods(self.store, self.registry, at(as_of))[-1]
+
+    def plan_payouts(self, as_of: str = "2026-03-16", schedule: Schedule = Schedule.WEEKLY) -> list[Payout | NotPaid]:
+        """Plan the run of a schedule whole; what became of each expert."""
+        return list(plan_run(self.store, self.registry, schedule, at(as_of), lambda: True))
+
+    def award(self, as_of: str) -> Awarded:
+        """Bring all incentives to where they should be as of a day."""
+        return award_incentives(self.store, self.registry, at(as_of), lambda: True)[0]
 
     def solve(self, number: int, start: str = "2026-03-02") -> None:
         """That many cases of one expert, one a minute, named C1 and on."""
@@ -143,7 +173,11 @@ class World:
         return self.store.stored_cases["acme", CaseId(case)].state_of(number)
 
     def check(self) -> None:
-        """What must hold whatever happened: books prove themselves, holds and available equal payable."""
+        """What must hold whatever happened.
+
+        Books prove themselves, holds and available equal payable, weeks hold what their cycles count, and awards are
+        what incentives cost.
+        """
         for book, recorded in self.store.journal.items():
             assert list(check_book(book, recorded, self.store.stored_heads[book])) == []
         for debit, credit in self.trial_balance().totals().values():
@@ -161,6 +195,20 @@ class World:
                 if account == f"expert/{expert}/payable"
             )
             assert held + available == payable
+        counted = add_up(
+            change
+            for case in self.store.stored_cases.values()
+            for state in case.cycles
+            for change in week_changes(None, state.counted)
+        )
+        stored = [it for it in self.store.stored_weeks.values() if it.resolutions or it.rated or it.rating_sum]
+        assert sorted(stored, key=repr) == sorted(counted, key=repr)
+        awarded = Counter[str]()
+        for award in self.store.stored_awards.values():
+            awarded[award.currency] += award.amount
+        assert +awarded == {
+            code: minor for (account, code), minor in self.trial_balance().balances.items() if account == COST_INCENTIVE
+        }
 
 
 def show(entries: list[Entry]) -> str:

@@ -12,7 +12,10 @@ from pynamodb.exceptions import DoesNotExist, PutError
 
 from billing.contracts import Contract, ContractHistory
 from infra.aws.tables import RegistryItem
+from ledger.money import Currency
 from payouts.plans import PayPlan, PlanHistory
+from payouts.policy import PayoutPolicy, PayoutsStopped
+from settlement.expert_status import ExpertStatus
 from settlement.ports import Contention
 from settlement.registry import Client, Expert
 
@@ -23,8 +26,12 @@ if TYPE_CHECKING:  # functions read the registry, and start sooner without what 
 # The stored codes of settlement.apply.Kind.
 _CLIENT, _CONTRACT, _PAY_PLAN, _EXPERT = "client", "contract", "pay_plan", "expert"
 _PROPOSAL = "proposal"
+_POLICY, _STATUS, _STOP = "payout_policy", "expert_status", "payouts_stopped"
+_STOP_ID = "platform"
 _CONTRACTS: TypeAdapter[tuple[Contract, ...]] = TypeAdapter(tuple[Contract, ...])
 _PLANS: TypeAdapter[tuple[PayPlan, ...]] = TypeAdapter(tuple[PayPlan, ...])
+_STATUSES: TypeAdapter[ExpertStatus] = TypeAdapter(ExpertStatus)
+_STOPS: TypeAdapter[PayoutsStopped] = TypeAdapter(PayoutsStopped)
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
 _CONTENDED = {
     "ConditionalCheckFailedException",
@@ -61,9 +68,41 @@ class DynamoRegistry:
         """Those of the experts that exist; all of them for None."""
         return {item.id: _expert(item.document) for item in _items(_EXPERT, ids)}
 
+    def experts_after(self, expert: str) -> Iterator[Expert]:
+        """Every expert whose id comes after this one, in order of their ids, read page by page."""
+        behind = RegistryItem.id > expert if expert else None
+        for item in RegistryItem.query(_EXPERT, behind, consistent_read=True):
+            yield Expert.model_validate_json(item.document)  # not kept: there may be very many
+
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         """Those of the pay plans that exist."""
         return {item.id: _plans(item.document) for item in _items(_PAY_PLAN, ids)}
+
+    def statuses(self, experts: Collection[str]) -> Mapping[str, ExpertStatus]:
+        """What outside systems said about these experts; an empty status where nothing is known."""
+        known = {item.id: _STATUSES.validate_json(item.document) for item in _items(_STATUS, experts)}
+        return {expert: known.get(expert) or ExpertStatus(expert) for expert in experts}
+
+    def policies(self) -> Mapping[Currency, PayoutPolicy]:
+        """The payout policies of all currencies that have one."""
+        return {Currency(item.id): _policy(item.document) for item in _items(_POLICY, None)}
+
+    def payouts_stopped(self) -> PayoutsStopped | None:
+        """Who stopped all sending, if it is stopped."""
+        items = list(_items(_STOP, [_STOP_ID]))
+        return _STOPS.validate_json(items[0].document) if items else None
+
+    def set_status(self, status: ExpertStatus) -> None:
+        """Keep a status over the revision before its own; raises Contention if somebody else wrote."""
+        _put(_STATUS, status.expert, _STATUSES.dump_json(status, exclude_none=True).decode(), status.revision)
+
+    def stop_payouts(self, stopped: PayoutsStopped) -> None:
+        """Turn the kill switch on; whoever turned it on before is forgotten."""
+        RegistryItem(kind=_STOP, id=_STOP_ID, document=_STOPS.dump_json(stopped).decode(), revision=1).save()
+
+    def resume_payouts(self) -> None:
+        """Turn the kill switch off."""
+        RegistryItem(kind=_STOP, id=_STOP_ID).delete()
 
     def current_terms(self) -> "CurrentTerms":
         """Everything that is registered, with the revision of each item."""
@@ -76,7 +115,12 @@ class DynamoRegistry:
             plans={item.id: _plans(item.document) for item in items[Kind.PAY_PLAN]},
             experts={item.id: _expert(item.document) for item in items[Kind.EXPERT]},
             revisions={(kind, item.id): int(item.revision) for kind in Kind for item in items[kind]},
-            applied={item.id: _applied_codec().validate_json(item.applied or "[]") for item in items[Kind.CONTRACT]},
+            policies={item.id: _policy(item.document) for item in items[Kind.PAYOUT_POLICY]},
+            applied={
+                (kind, item.id): _applied_codec().validate_json(item.applied or "[]")
+                for kind in (Kind.CONTRACT, Kind.PAY_PLAN)
+                for item in items[kind]
+            },
         )
 
     def write(self, changes: "Sequence[Change]") -> None:
@@ -157,7 +201,7 @@ def _put(kind: str, item_id: str, document: str, revision: int, applied: str | N
 
 def _dump(document: "Stored") -> str:
     match document:
-        case Client() | Expert():
+        case Client() | Expert() | PayoutPolicy():
             return document.model_dump_json(exclude_none=True)
         case ContractHistory():
             return _CONTRACTS.dump_json(document.versions, exclude_none=True).decode()
@@ -189,6 +233,11 @@ def _client(document: str) -> Client:
 @lru_cache(maxsize=_PARSED)
 def _expert(document: str) -> Expert:
     return Expert.model_validate_json(document)
+
+
+@lru_cache(maxsize=_PARSED)
+def _policy(document: str) -> PayoutPolicy:
+    return PayoutPolicy.model_validate_json(document)
 
 
 @lru_cache(maxsize=_PARSED)

@@ -5,22 +5,27 @@ import random
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 from zlib import crc32
 
 from pydantic import TypeAdapter
 from pynamodb.connection import Connection
+from pynamodb.constants import STRING
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
+from pynamodb.pagination import ResultIterator
 from pynamodb.transactions import TransactWrite
 
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
 from billing.prepaid import Prepaid
 from events.facts import FACTS, CaseId, format_instant
+from infra.aws.activity import ActivityReads, activity_puts, week_update
+from infra.aws.book_sums import KeptSums
 from infra.aws.tables import (
     AnnouncementItem,
     BookItem,
@@ -32,6 +37,7 @@ from infra.aws.tables import (
     PayoutItem,
     PeriodItem,
     StripeEventItem,
+    sortable,
 )
 from ledger.accounts import Account
 from ledger.books import Head
@@ -40,16 +46,34 @@ from ledger.errors import BookBroken
 from ledger.money import Currency, Money, currency
 from ledger.posting_rules import Reason
 from payouts.payouts import Payout
-from settlement.cases import CYCLES, Case
+from settlement.cases import CYCLES, MUTUAL_REVIEWS, Case
 from settlement.parking import Parked, ParkReason
-from settlement.ports import Announcement, Available, Balances, CaseKey, Changes, Contention, HoldChange, PeriodKey
+from settlement.ports import (
+    Announcement,
+    Available,
+    Balances,
+    CaseKey,
+    Changes,
+    Contention,
+    HoldChange,
+    PayoutRun,
+    PeriodKey,
+    Spent,
+)
+from settlement.recorded_facts import SETTLED_CYCLES, PastCase
 
 CASE_SHARDS = 16
 DUE_SHARDS = 8
 BOOK_SHARDS = 8
+KEYS_PER_READ = 100
+# What a backtest reads of a CaseItem.
+PAST_CASE = ("case_id", "facts", "evidence_only", "mutual_reviews", "cycles")
 _AVAILABLE = "available"
 _PREPAID_KEY = "prepaid"  # stands in the place of a period
 _UNFINISHED = "yes"
+_MARK_KEY = "entry/"
+# What the payouts table holds, by the beginning of its key; limits are kept beside the payouts that use them up.
+_PAYOUT_KEY, _RUN_KEY, _SPENT_KEY = "payout:", "run/", "spent/"
 _REMEMBER_EVENTS = timedelta(days=40)
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
 _CONTENDED = {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -65,6 +89,8 @@ _PERIOD: TypeAdapter[PeriodState] = TypeAdapter(PeriodState)
 _PREPAID: TypeAdapter[Prepaid] = TypeAdapter(Prepaid)
 _INVOICE: TypeAdapter[Invoice] = TypeAdapter(Invoice)
 _PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
+_RUN: TypeAdapter[PayoutRun] = TypeAdapter(PayoutRun)
+_SPENT: TypeAdapter[Spent] = TypeAdapter(Spent)
 _ItemT = TypeVar("_ItemT", bound=Model)
 
 
@@ -83,8 +109,8 @@ def book_shard(book: Book, seq: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class DynamoStore:
-    """All reads are consistent, but for the indexes `due` and `unfinished`, whose finds are read again by key."""
+class DynamoStore(ActivityReads, KeptSums):
+    """All reads are consistent, but for the indexes `due`, `unfinished` and `expert`; what they find is read by key."""
 
     connection: Connection
 
@@ -128,16 +154,20 @@ class DynamoStore:
         for item in CaseItem.scan(consistent_read=True):
             yield _case(item.client_shard.partition("#")[0], item)
 
-    def client_cases(self, client: str) -> Iterator[Case]:
-        """Every case of a client, shard by shard and in order of their ids within one, a page at a time."""
+    def past_cases(self, client: str) -> Iterator[PastCase]:
+        """What a backtest reads of every case of a client, shard by shard and by id within one, a page at a time.
+
+        Items are decoded as DynamoDB gives them: a model of each would take longer than its facts.
+        """
         for shard in range(CASE_SHARDS):
-            for item in CaseItem.query(_client_shard(client, shard), consistent_read=True):
-                yield _case(client, item)
+            place = (CaseItem.Meta.table_name, _client_shard(client, shard))
+            asked = {"attributes_to_get": list(PAST_CASE), "consistent_read": True}
+            yield from ResultIterator(self.connection.query, place, asked, map_fn=_past_case)
 
     def due(self, as_of: datetime) -> Iterator[CaseKey]:
         """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
         for shard in range(DUE_SHARDS):
-            for item in CaseItem.due.query(str(shard), CaseItem.due_at <= _sortable(as_of)):
+            for item in CaseItem.due.query(str(shard), CaseItem.due_at <= sortable(as_of)):
                 yield item.client_shard.partition("#")[0], CaseId(item.case_id)
 
     # -- journal ---------------------------------------------------------------------------------------------------
@@ -168,9 +198,24 @@ class DynamoStore:
                 raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
             yield _recorded(book, item)
 
-    def is_posted(self, entry_id: str) -> bool:
-        """Whether an entry that may be posted only once was."""
-        return _get(BookItem, f"entry/{entry_id}") is not None
+    def expert_entries(self, expert: str) -> Iterator[RecordedEntry]:
+        """The entries of all books that touch an expert, by effective day, book and number, a page at a time.
+
+        They are found by an index, which may miss what was posted a moment ago. Raises BookBroken for a changed entry.
+        """
+        found = EntryItem.by_expert.query(expert)
+        while keys := [(it.book_shard, int(it.seq)) for it in islice(found, KEYS_PER_READ)]:
+            items = {(it.book_shard, int(it.seq)): it for it in EntryItem.batch_get(keys, consistent_read=True)}
+            for shard, seq in keys:
+                book = Book(shard.rpartition("#")[0])
+                if (shard, seq) not in items:
+                    raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
+                yield _recorded(book, items[shard, seq])
+
+    def posted(self, entry_ids: Collection[str]) -> frozenset[str]:
+        """Those of these entries that may be posted only once and were."""
+        marks = BookItem.batch_get([f"{_MARK_KEY}{id_}" for id_ in entry_ids], consistent_read=True)
+        return frozenset(mark.book.removeprefix(_MARK_KEY) for mark in marks)
 
     # -- periods and invoices --------------------------------------------------------------------------------------
 
@@ -231,13 +276,26 @@ class DynamoStore:
 
     def payouts(self) -> Iterator[Payout]:
         """Every payout, in no order."""
-        for item in PayoutItem.scan(consistent_read=True):
+        for item in PayoutItem.scan(PayoutItem.payout_id.startswith(_PAYOUT_KEY), consistent_read=True):
             yield _PAYOUT.validate_json(item.document)
 
     def unfinished_payouts(self) -> Iterator[str]:
         """The ids of payouts that are neither sent nor failed."""
         for item in PayoutItem.by_unfinished.query(_UNFINISHED):
             yield item.payout_id
+
+    def payout_run(self, run: str) -> PayoutRun | None:
+        """How far the planning of a run came; None if it was not begun."""
+        item = _get(PayoutItem, f"{_RUN_KEY}{run}")
+        return _RUN.validate_json(item.document) if item else None
+
+    def spent(self, ids: Collection[str]) -> tuple[Spent, ...]:
+        """What was reserved under these limits, in their order."""
+        found = {id_: Spent(id_) for id_ in ids}
+        for item in PayoutItem.batch_get([f"{_SPENT_KEY}{id_}" for id_ in ids], consistent_read=True):
+            known = _SPENT.validate_json(item.document)
+            found[known.id] = known
+        return tuple(found.values())
 
     # -- parked ----------------------------------------------------------------------------------------------------
 
@@ -287,11 +345,15 @@ def _write(transaction: TransactWrite, changes: Changes, released: frozenset[int
     for hold in changes.released:
         untouched = HoldItem.released.does_not_exist() & (HoldItem.amount == hold.minor_units)
         transaction.update(_hold_item(hold), actions=[HoldItem.released.set(True)], condition=untouched)
+    for count in changes.weeks:
+        item, added = week_update(count)
+        transaction.update(item, actions=added)
 
 
 def _puts(changes: Changes) -> Iterator[tuple[Model, Condition | None]]:
     yield from _journal_puts(changes)
     yield from _versioned_puts(changes)
+    yield from activity_puts(changes)
     for parked in changes.parked:
         yield _parked_item(parked), None
     for told in changes.announcements:
@@ -305,7 +367,7 @@ def _journal_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
         item = BookItem(book=after.book, seq=after.seq, chain_hash=bytes.fromhex(after.chain_hash))
         yield item, (BookItem.seq == before.seq if before.seq else BookItem.seq.does_not_exist())
     for entry_id in changes.once:
-        yield BookItem(book=f"entry/{entry_id}", seq=0), BookItem.seq.does_not_exist()
+        yield BookItem(book=f"{_MARK_KEY}{entry_id}", seq=0), BookItem.seq.does_not_exist()
 
 
 def _versioned_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
@@ -325,8 +387,20 @@ def _versioned_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
         yield money, _follows(HoldItem.revision, available.revision)
     for invoice in changes.invoices:
         yield _invoice_item(invoice), _follows(InvoiceItem.revision, invoice.revision)
+    yield from _payout_puts(changes)
+
+
+def _payout_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
     for payout in changes.payouts:
         yield _payout_item(payout), _follows(PayoutItem.revision, payout.revision)
+    for run in changes.payout_runs:
+        document = _RUN.dump_json(run).decode()
+        item = PayoutItem(payout_id=f"{_RUN_KEY}{run.id}", document=document, revision=run.revision)
+        yield item, _follows(PayoutItem.revision, run.revision)
+    for spent in changes.spent:
+        document = _SPENT.dump_json(spent).decode()
+        item = PayoutItem(payout_id=f"{_SPENT_KEY}{spent.id}", document=document, revision=spent.revision)
+        yield item, _follows(PayoutItem.revision, spent.revision)
 
 
 def _follows(revision: Any, now: int) -> Condition:  # noqa: ANN401  # PynamoDB's attributes are untyped on classes
@@ -341,7 +415,7 @@ def _hold_item(hold: HoldChange) -> HoldItem:
 def _released_holds(refused: TransactWriteError, changes: Changes) -> frozenset[int]:
     """The places in `changes.holds` that were refused because their day was released; holds are the first updates."""
     reasons = refused.cancellation_reasons
-    updates = len(changes.holds) + len(changes.released)
+    updates = len(changes.holds) + len(changes.released) + len(changes.weeks)
     first = len(reasons) - updates
     codes = [reason.code if reason else None for reason in reasons]
     others = [code for place, code in enumerate(codes) if code and not first <= place < first + len(changes.holds)]
@@ -360,11 +434,6 @@ def _explain(refused: TransactWriteError) -> Exception:
 # -- items and what they stand for -------------------------------------------------------------------------------------
 
 
-def _sortable(instant: datetime) -> str:
-    """The instant in UTC with all its digits, so that texts sort like times."""
-    return instant.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def _head(item: BookItem) -> Head:
     return Head(Book(item.book), int(item.seq), (item.chain_hash or b"").hex())
 
@@ -377,9 +446,10 @@ def _case_item(case: Case) -> CaseItem:
         facts=FACTS.dump_json(case.facts, exclude_none=True).decode(),
         cycles=CYCLES.dump_json(case.cycles, exclude_none=True).decode(),
         evidence_only=json.dumps(case.evidence_only) if case.evidence_only else None,
+        mutual_reviews=MUTUAL_REVIEWS.dump_json(case.mutual_reviews).decode() if case.mutual_reviews else None,
         revision=case.revision,
         due_shard=due_shard if case.due_at else None,
-        due_at=_sortable(case.due_at) if case.due_at else None,
+        due_at=sortable(case.due_at) if case.due_at else None,
     )
 
 
@@ -389,9 +459,20 @@ def _case(client: str, item: CaseItem) -> Case:
         case_id=CaseId(item.case_id),
         facts=FACTS.validate_json(item.facts),
         evidence_only=tuple(json.loads(item.evidence_only)) if item.evidence_only else (),
+        mutual_reviews=MUTUAL_REVIEWS.validate_json(item.mutual_reviews) if item.mutual_reviews else (),
         cycles=CYCLES.validate_json(item.cycles),
         due_at=datetime.fromisoformat(item.due_at) if item.due_at else None,
         revision=int(item.revision),
+    )
+
+
+def _past_case(item: Mapping[str, Mapping[str, str]]) -> PastCase:
+    return PastCase(
+        case_id=CaseId(item["case_id"][STRING]),
+        facts=FACTS.validate_json(item["facts"][STRING]),
+        evidence_only=tuple(json.loads(item["evidence_only"][STRING])) if "evidence_only" in item else (),
+        cycles=SETTLED_CYCLES.validate_json(item["cycles"][STRING]),
+        mutual_reviews=MUTUAL_REVIEWS.validate_json(item["mutual_reviews"][STRING]) if "mutual_reviews" in item else (),
     )
 
 

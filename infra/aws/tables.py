@@ -1,11 +1,12 @@
 """The DynamoDB tables as PynamoDB models. template.yaml creates them; names follow from the stack's name."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from pynamodb.attributes import Attribute, BinaryAttribute, BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
 
@@ -51,6 +52,7 @@ class CaseItem(Model):
     facts = UnicodeAttribute()
     cycles = UnicodeAttribute()
     evidence_only = UnicodeAttribute(null=True)
+    mutual_reviews = UnicodeAttribute(null=True)
     revision = NumberAttribute()
     due_shard = UnicodeAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
@@ -94,7 +96,11 @@ class EntryItem(Model):
 
 
 class BookItem(Model):
-    """The head of a book; or, with seq 0 and a key `entry/<id>`, the mark of an entry that may be posted only once."""
+    """The head of a book.
+
+    Or, with seq 0, under `entry/<id>` the mark of an entry that may be posted only once, and under `sums/<book>` what a
+    book sums to up to a number.
+    """
 
     class Meta:
         """Bound by `bind`."""
@@ -104,6 +110,7 @@ class BookItem(Model):
     book = UnicodeAttribute(hash_key=True)
     seq = NumberAttribute()
     chain_hash = BinaryAttribute(legacy_encoding=False, null=True)
+    sums = UnicodeAttribute(null=True)
 
 
 class PeriodItem(Model):
@@ -193,6 +200,38 @@ class InvoiceItem(Model):
     by_unfinished = UnfinishedInvoices()
 
 
+class WeekIndex(GlobalSecondaryIndex["ActivityItem"]):
+    """What is counted in a week, by shard and expert; other items are not in it."""
+
+    class Meta:
+        """As template.yaml has it."""
+
+        index_name = "by_week"
+        projection = AllProjection()
+
+    week_shard = UnicodeAttribute(hash_key=True)
+    expert = UnicodeAttribute(range_key=True)
+
+
+class ActivityItem(Model):
+    """What an expert did by a plan in a week, what an incentive awarded, or that one expert reviewed another."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "activity"
+
+    expert = UnicodeAttribute(hash_key=True)
+    kind = UnicodeAttribute(range_key=True)
+    week_shard = UnicodeAttribute(null=True)
+    resolutions = NumberAttribute(null=True)
+    rated = NumberAttribute(null=True)
+    rating_sum = NumberAttribute(null=True)
+    document = UnicodeAttribute(null=True)
+    revision = NumberAttribute(null=True)
+    by_week = WeekIndex()
+
+
 class RegistryItem(Model):
     """A client, expert, contract (all versions), pay plan (all versions), or proposal of changed prices."""
 
@@ -260,11 +299,17 @@ TABLES: tuple[type[Model], ...] = (
     HoldItem,
     PayoutItem,
     InvoiceItem,
+    ActivityItem,
     RegistryItem,
     ParkedItem,
     StripeEventItem,
     AnnouncementItem,
 )
+
+
+def sortable(instant: datetime) -> str:
+    """The instant in UTC with all its digits, so that keys sort like times."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def bind(stack: str, *, region: str | None = None, host: str | None = None) -> Connection:

@@ -18,7 +18,7 @@ from events.decode import envelop
 from events.facts import Party, Resolver, format_instant
 
 SAMPLE_WORLD = Path(__file__).with_name("sample_world")
-"""The clients, contracts, pay plans and experts of the sample month, one YAML file each."""
+"""The clients, contracts, pay plans, experts and payout policies of the sample month, one YAML file each."""
 
 Message = dict[str, object]
 T = TypeVar("T")
@@ -156,6 +156,7 @@ class TriggerKind(StrEnum):
     """What a schedule starts; named as the functions are."""
 
     SWEEP_DUE = "sweep_due"
+    AWARD_INCENTIVES = "award_incentives"
     RUN_PAYOUTS = "run_payouts"
     CLOSE_PERIODS = "close_periods"
     ISSUE_INVOICES = "issue_invoices"
@@ -239,6 +240,9 @@ def sample_month(resolutions: int = 3000, seed: int = 20261001) -> SampleMonth:
     facts = [event for case in cases for event in _tell(case)]
     sent = [*(_deliver(rng, event) for event in facts), *_deliver_again(rng, facts)]
     malformed = list(_malformed(rng, cases))
+    apart = Random(seed + 1)  # noqa: S311  # drawn apart, so that what peers say changes nothing else
+    reviews = list(_peer_reviews(apart, cases))
+    facts, sent = [*facts, *reviews], [*sent, *(_deliver(apart, event) for event in reviews)]
     messages = sorted((*sent, *malformed), key=lambda message: (message.received_at, message.id))
     return SampleMonth(
         messages=tuple(message.enveloped() for message in messages),
@@ -252,6 +256,7 @@ def trigger_times(month: SampleMonth) -> tuple[Trigger, ...]:
     """Every scheduled event from the month's first day until its earnings have matured, in order of time."""
     daily = {
         TriggerKind.SWEEP_DUE: time(0, 10, tzinfo=UTC),
+        TriggerKind.AWARD_INCENTIVES: time(2, 0, tzinfo=UTC),
         TriggerKind.RUN_PAYOUTS: time(6, 0, tzinfo=UTC),
         TriggerKind.CLOSE_PERIODS: time(6, 30, tzinfo=UTC),
         TriggerKind.ISSUE_INVOICES: time(6, 40, tzinfo=UTC),
@@ -491,6 +496,24 @@ def _tell(case: _Case) -> Iterator[_Event]:
     """The events of a case; ids count them in order of time."""
     for number, remark in enumerate(sorted(case.remarks, key=lambda remark: remark.time), 1):
         yield _Event(case, f"{case.id}.{number}", remark)
+
+
+def _peer_reviews(rng: Random, cases: Iterable[_Case]) -> Iterator[_Event]:
+    """A review by a peer of one in ten of nordwind's solutions that stand.
+
+    Mostly by the next expert of the desk, now and then by the one before, which makes a review mutual, or by oneself.
+    """
+    for case in cases:
+        peers, solved = list(case.desk.experts), case.remarks[0]
+        if case.desk.client != "nordwind" or case.fate is not _Fate.PLAIN or rng.randrange(10):
+            continue
+        place = peers.index(str(solved.data["expert"]))
+        step = _draw(rng, {1: 16, -1: 2, 0: 2})
+        score = rng.choices(_STARS.scores, _STARS.weights)[0]
+        data = {"reviewer": peers[(place + step) % len(peers)], "score": score, "scale_min": 1, "scale_max": 5}
+        reviewed_at = _office_time_after(rng, case.desk, solved.time, rng.randint(1, 3))
+        if reviewed_at <= _LAST_REMARK:
+            yield _Event(case, f"{case.id}.peer", _Remark("resolution.peer_reviewed", Party.EXPERT, reviewed_at, data))
 
 
 def _deliver(rng: Random, event: _Event) -> _Sent:

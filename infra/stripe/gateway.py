@@ -1,47 +1,29 @@
 """The Stripe port over the stripe SDK. Every write has a derived idempotency key; every error is one of four."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date
 
 import stripe as sdk
 from stripe import StripeClient
 from stripe.params import CreditNoteCreateParamsLine
 
 from billing.invoices import CreditNote, Invoice, InvoiceStatus, LineKind, Payment, PaymentFailure
+from infra.stripe import balance_transactions
+from infra.stripe.errors import stripe_errors
+from infra.stripe.experts import StripeExperts
+from infra.stripe.fields import day, tag
+from infra.stripe.pacing import PacedClient, Pacer
 from ledger.money import Currency, currency
-from payouts.payouts import Payout
-from settlement.registry import Client, Expert
+from settlement.registry import Client
 from settlement.stripe_port import (
     IssuedCreditNote,
     IssuedInvoice,
     Movement,
     MovementKind,
-    NotEnoughFunds,
     StripeBalance,
-    StripeBusy,
-    StripeRefused,
     StripeUnclear,
 )
 
-# Only these codes of a 4xx prove that a transfer did not and will not happen (https://docs.stripe.com/error-codes).
-DEFINITIVE_REFUSALS = frozenset(
-    {
-        "account_closed",
-        "account_invalid",
-        "amount_too_large",
-        "amount_too_small",
-        "insufficient_capabilities_for_transfer",
-        "invalid_charge_amount",
-        "no_account",
-        "parameter_invalid_empty",
-        "parameter_invalid_integer",
-        "parameter_missing",
-        "parameter_unknown",
-        "resource_missing",
-        "transfers_not_allowed",
-    }
-)
 TIMEOUT_SECONDS = 20
 _STATUS = {
     "draft": InvoiceStatus.PLANNED,
@@ -50,59 +32,33 @@ _STATUS = {
     "void": InvoiceStatus.VOID,
     "uncollectible": InvoiceStatus.UNCOLLECTIBLE,
 }
-_KINDS = {
-    "charge": MovementKind.PAYMENT,
-    "payment": MovementKind.PAYMENT,
-    "transfer": MovementKind.TRANSFER,
-    "topup": MovementKind.TOP_UP,
-}
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Around every request: raises StripeUnclear, StripeBusy, StripeRefused or NotEnoughFunds instead of the SDK's own.
+class StripeGateway(StripeExperts):
+    """The platform's account at Stripe, or at the sandbox if `api_base` names it.
 
-    The first that fits: no answer, 5xx: unclear. 401, 403, 409, 429, a reused key: busy. A listed code: refused. Any
-    other 4xx proves nothing, so it is busy too: the state stays, and the error is seen in the logs until it is listed.
+    It makes at most `calls_per_second` requests a second, retries included and from all its threads together.
     """
-    try:
-        yield
-    except sdk.APIConnectionError as error:
-        raise StripeUnclear(f"no answer from Stripe: {error.user_message or error}") from error
-    except sdk.InvalidRequestError as error:
-        if error.code == "balance_insufficient":
-            raise NotEnoughFunds(error.code, str(error)) from error
-        if error.code in DEFINITIVE_REFUSALS:
-            raise StripeRefused(str(error.code), str(error)) from error
-        raise StripeBusy(str(error)) from error
-    except (sdk.AuthenticationError, sdk.PermissionError, sdk.RateLimitError, sdk.IdempotencyError) as error:
-        raise StripeBusy(str(error)) from error
-    except sdk.APIError as error:
-        if (error.http_status or 500) < 500:
-            raise StripeBusy(str(error)) from error
-        replayed = dict(error.headers or {}).get("Idempotent-Replayed") == "true"
-        raise StripeUnclear(f"Stripe answered {error.http_status}: {error}", replayed=replayed) from error
 
-
-class StripeGateway:
-    """The platform's account at Stripe, or at the sandbox if `api_base` names it."""
-
-    def __init__(self, api_key: str, api_base: str | None = None) -> None:
+    def __init__(self, api_key: str, api_base: str | None = None, calls_per_second: int | None = None) -> None:
+        http = sdk.RequestsClient(timeout=TIMEOUT_SECONDS)
+        if calls_per_second is not None:
+            http = PacedClient(Pacer(calls_per_second), timeout=TIMEOUT_SECONDS)
         client = StripeClient(
             api_key,
             base_addresses={"api": api_base} if api_base else None,
             max_network_retries=2,
-            http_client=sdk.RequestsClient(timeout=TIMEOUT_SECONDS),
+            http_client=http,
         )
         self._v1, self._core = client.v1, client.v2.core
 
     # -- clients and invoices --------------------------------------------------------------------------------------
 
-    @_errors()
+    @stripe_errors()
     def customer(self, client: Client) -> str:
         """The id of the client's customer, made if there is none."""
         for found in self._v1.customers.list({"email": client.email, "limit": 100}).auto_paging_iter():
-            if _tag(found.metadata, "solvent_client") == client.id:
+            if tag(found.metadata, "solvent_client") == client.id:
                 return found.id
         made = self._v1.customers.create(
             {"name": client.name, "email": client.email, "metadata": {"solvent_client": client.id}},
@@ -110,7 +66,7 @@ class StripeGateway:
         )
         return made.id
 
-    @_errors()
+    @stripe_errors()
     def issue_invoice(self, invoice: Invoice, customer: str) -> IssuedInvoice:
         """The invoice, drafted, filled and finalized; what of it exists already is found and finished."""
         draft = self._find_invoice(invoice, customer) or self._draft(invoice, customer)
@@ -123,7 +79,7 @@ class StripeGateway:
     def _find_invoice(self, invoice: Invoice, customer: str) -> sdk.Invoice | None:
         """An earlier try's invoice: its key may be forgotten after a day, its metadata is not."""
         for found in self._v1.invoices.list({"customer": customer, "limit": 100}).auto_paging_iter():
-            if _tag(found.metadata, "solvent_invoice") == invoice.attempt_id:
+            if tag(found.metadata, "solvent_invoice") == invoice.attempt_id:
                 return found
         return None
 
@@ -143,7 +99,7 @@ class StripeGateway:
 
     def _fill(self, invoice: Invoice, customer: str, stripe_invoice: str) -> None:
         items = self._v1.invoice_items.list({"invoice": stripe_invoice, "limit": 100})
-        present = {_tag(item.metadata, "solvent_line") for item in items.auto_paging_iter()}
+        present = {tag(item.metadata, "solvent_line") for item in items.auto_paging_iter()}
         for place, line in enumerate(invoice.lines):
             if str(place) in present:
                 continue
@@ -160,7 +116,7 @@ class StripeGateway:
                 {"idempotency_key": f"{invoice.attempt_id}:line:{place}"},
             )
 
-    @_errors()
+    @stripe_errors()
     def invoice(self, stripe_invoice: str) -> IssuedInvoice:
         """The invoice as it is now, with every payment made and credit note given so far.
 
@@ -180,7 +136,7 @@ class StripeGateway:
             remaining=found.amount_remaining,
             payments=tuple(self._payments(found.id)),
             credit_notes=notes,
-            due_on=_day(found.due_date) if found.due_date else None,
+            due_on=day(found.due_date) if found.due_date else None,
             last_failure=self._last_failure(found.id) if found.status == "open" else None,
         )
 
@@ -188,10 +144,10 @@ class StripeGateway:
         """Those that lowered what was to be paid; what is given after payment moves money, not the receivable."""
         for found in self._v1.credit_notes.list({"invoice": stripe_invoice, "limit": 100}).auto_paging_iter():
             if found.status == "issued" and found.pre_payment_amount:
-                ours = _tag(found.metadata, "solvent_credit_note")
-                yield IssuedCreditNote(found.id, ours, found.pre_payment_amount, _day(found.created))
+                ours = tag(found.metadata, "solvent_credit_note")
+                yield IssuedCreditNote(found.id, ours, found.pre_payment_amount, day(found.created))
 
-    @_errors()
+    @stripe_errors()
     def issue_credit_note(self, invoice: Invoice, note: CreditNote) -> None:
         """Give the credit note, unless an earlier try did: its key may be forgotten after a day, its metadata is not.
 
@@ -214,7 +170,7 @@ class StripeGateway:
             {"idempotency_key": note.id},
         )
 
-    @_errors()
+    @stripe_errors()
     def void_invoice(self, invoice: Invoice) -> None:
         """Make the invoice void; Stripe refuses it for one that was partly paid."""
         self._v1.invoices.void_invoice(
@@ -235,7 +191,7 @@ class StripeGateway:
         if not failures:
             return None
         created, code = max(failures)
-        return PaymentFailure(code, _day(created))
+        return PaymentFailure(code, day(created))
 
     def _payments(self, stripe_invoice: str) -> Iterator[Payment]:
         page = self._v1.invoice_payments.list({"invoice": stripe_invoice, "status": "paid"})
@@ -252,76 +208,14 @@ class StripeGateway:
                 id=charge.id,
                 amount=moved.amount,
                 fee=moved.fee,
-                paid_on=_day(charge.created),
-                available_on=_day(moved.available_on),
+                paid_on=day(charge.created),
+                available_on=day(moved.available_on),
                 is_available=moved.status == "available",
             )
 
-    # -- experts and transfers -------------------------------------------------------------------------------------
-
-    @_errors()
-    def account(self, expert: Expert) -> str:
-        """The id of the expert's connected account (Accounts v2, recipient), made if there is none.
-
-        Stripe keeps the key of a v2 request for 30 days; the registry keeps the id for good.
-        """
-        made = self._core.accounts.create(
-            {
-                "contact_email": expert.email,
-                "display_name": expert.id,
-                "dashboard": "express",
-                "identity": {"country": expert.country.lower()},
-                "configuration": {
-                    "recipient": {"capabilities": {"stripe_balance": {"stripe_transfers": {"requested": True}}}}
-                },
-                "defaults": {"responsibilities": {"fees_collector": "application", "losses_collector": "application"}},
-                "metadata": {"solvent_expert": expert.id},
-            },
-            {"idempotency_key": f"account:{expert.id}"},
-        )
-        return made.id
-
-    @_errors()
-    def onboarding_link(self, account: str, return_url: str) -> str:
-        """Where the expert gives Stripe what it asks for; the link works once and for a few minutes."""
-        link = self._core.account_links.create(
-            {
-                "account": account,
-                "use_case": {
-                    "type": "account_onboarding",
-                    "account_onboarding": {
-                        "refresh_url": return_url,
-                        "return_url": return_url,
-                    },
-                },
-            }
-        )
-        return link.url
-
-    @_errors()
-    def transfer(self, payout: Payout) -> str:
-        """The id of the one transfer of the payout's current attempt."""
-        made = self._v1.transfers.create(
-            {
-                "amount": payout.amount,
-                "currency": payout.currency.lower(),
-                "destination": payout.stripe_account,
-                "transfer_group": payout.id,
-                "metadata": {"solvent_payout": payout.id},
-            },
-            {"idempotency_key": payout.idempotency_key},
-        )
-        return made.id
-
-    @_errors()
-    def find_transfer(self, payout_id: str) -> str | None:
-        """The transfer of any attempt of a payout, if there is one."""
-        found = self._v1.transfers.list({"transfer_group": payout_id, "limit": 1})
-        return found.data[0].id if found.data else None
-
     # -- the platform's balance ------------------------------------------------------------------------------------
 
-    @_errors()
+    @stripe_errors()
     def top_up(self, name: str, amount: int, currency_code: Currency) -> str:
         """The id of a top-up of the platform's balance from its bank; the same for every repetition of `name`."""
         for found in self._v1.topups.list({"limit": 100}).auto_paging_iter():
@@ -333,15 +227,16 @@ class StripeGateway:
         )
         return made.id
 
-    def movements(self, kind: MovementKind | None = None) -> Iterator[Movement]:
-        """Every balance transaction of the platform, or those of one kind, newest first."""
-        with _errors():
-            for found in self._v1.balance_transactions.list({"limit": 100}).auto_paging_iter():
-                movement = _movement(found)
-                if kind is None or movement.kind is kind:
-                    yield movement
+    def movements(self, kinds: Collection[MovementKind] = (), since: date | None = None) -> Iterator[Movement]:
+        """The platform's balance transactions: of these kinds, or of all if none is named; made on `since` or later."""
+        with stripe_errors():
+            for asked in balance_transactions.requests(kinds, since):
+                for found in self._v1.balance_transactions.list(asked).auto_paging_iter():
+                    movement = balance_transactions.movement_of(found)
+                    if not kinds or movement.kind in kinds:
+                        yield movement
 
-    @_errors()
+    @stripe_errors()
     def balances(self) -> Sequence[StripeBalance]:
         """The platform's balance per currency."""
         balance = self._v1.balance.retrieve()
@@ -353,10 +248,6 @@ class StripeGateway:
         return [StripeBalance(code, available, pending) for code, (available, pending) in sorted(sums.items())]
 
 
-def _tag(metadata: sdk.StripeObject | None, name: str) -> str | None:
-    return metadata.to_dict().get(name) if metadata else None
-
-
 def _since(found: sdk.Invoice) -> date:
     """When the invoice came into its status; a draft, when it was made."""
     times = found.status_transitions
@@ -366,22 +257,4 @@ def _since(found: sdk.Invoice) -> date:
         "void": times.voided_at,
         "uncollectible": times.marked_uncollectible_at,
     }.get(str(found.status))
-    return _day(changed or found.created)
-
-
-def _movement(found: sdk.BalanceTransaction) -> Movement:
-    source = found.source if isinstance(found.source, str) else getattr(found.source, "id", "")
-    return Movement(
-        id=found.id,
-        kind=_KINDS.get(found.type, MovementKind.OTHER),
-        source=source or found.id,
-        currency=currency(found.currency.upper()),
-        gross=found.amount,
-        fee=found.fee,
-        is_available=found.status == "available",
-        created_on=_day(found.created),
-    )
-
-
-def _day(epoch_seconds: int) -> date:
-    return datetime.fromtimestamp(epoch_seconds, UTC).date()
+    return day(changed or found.created)

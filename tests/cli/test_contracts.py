@@ -12,9 +12,12 @@ from rich.console import Console
 
 from billing.contracts import Contract, ContractHistory
 from billing.periods import Period, PeriodState, PeriodStatus, RateCounter
+from cli import approvals
 from cli import contracts as command
 from cli.apply import apply_folder
 from cli.connection import Connection, NameNotTaken
+from cli.terms_files import read_contracts
+from cli.versions import check, history
 from infra.aws.registry import DynamoRegistry
 from settlement.apply import CurrentTerms, Kind
 from settlement.registry import Client
@@ -113,7 +116,7 @@ def closed(period: str, **rates: RateCounter) -> MemoryStore:
 def test_ten_mistakes_give_ten_errors_with_line_field_and_remedy_in_one_run(tmp_path: Path) -> None:
     path = a_file(tmp_path, TEN_MISTAKES)
 
-    code, lines = said(lambda console: command.check([path], console))
+    code, lines = said(lambda console: check(read_contracts, [path], console))
 
     assert code == 2
     assert lines.splitlines() == [*(f"{path}:{line}" for line in EXPECTED), "10 problems."]
@@ -122,7 +125,7 @@ def test_ten_mistakes_give_ten_errors_with_line_field_and_remedy_in_one_run(tmp_
 def test_contract_in_order_is_named(tmp_path: Path) -> None:
     path = a_file(tmp_path)
 
-    assert said(lambda console: command.check([path], console)) == (
+    assert said(lambda console: check(read_contracts, [path], console)) == (
         0,
         "acme: the version from 2026-11 is in order.\n",
     )
@@ -131,7 +134,7 @@ def test_contract_in_order_is_named(tmp_path: Path) -> None:
 def test_two_versions_of_one_month_in_two_files_collide(tmp_path: Path) -> None:
     one, other = a_file(tmp_path, name="a.yaml"), a_file(tmp_path, NEW_VERSION.replace("1.09", "1.19"), "b.yaml")
 
-    code, lines = said(lambda console: command.check([one, other], console))
+    code, lines = said(lambda console: check(read_contracts, [one, other], console))
 
     assert code == 2
     assert lines.splitlines()[0] == f"{other}:2: starts_on: acme has two versions that start on 2026-11-01; see {one}:1"
@@ -275,7 +278,7 @@ def applied(
 
 
 def approved(registry: FakeRegistry, proposal: str, by: str | None) -> tuple[int, str]:
-    return said(lambda console: command.approve_proposal(proposal, registry, by, AS_OF, console))
+    return said(lambda console: approvals.approve_proposal(proposal, registry, by, AS_OF, console))
 
 
 def test_price_change_is_proposed_by_one_and_approved_by_another(tmp_path: Path) -> None:
@@ -330,16 +333,16 @@ def test_what_waits_is_listed_with_each_field_and_can_be_withdrawn(tmp_path: Pat
     applied(tmp_path, registry, by="alice")
     (proposal,) = registry.waiting
 
-    assert said(lambda console: command.waiting(registry, console))[1].splitlines() == [
+    assert said(lambda console: approvals.waiting(registry, console))[1].splitlines() == [
         f"{proposal}, proposed by alice on 2026-10-10",
         "  acme, version from 2026-11 against 2026-01",
         "    minimum was 0, becomes 100.00",
         "    rates all price unit was 0.99, becomes 1.09",
         "1 waiting",
     ]
-    assert said(lambda console: command.withdraw(proposal, registry, console))[0] == 0
-    assert said(lambda console: command.withdraw(proposal, registry, console))[0] == 2
-    assert said(lambda console: command.waiting(registry, console)) == (0, "0 waiting\n")
+    assert said(lambda console: approvals.withdraw(proposal, registry, console))[0] == 0
+    assert said(lambda console: approvals.withdraw(proposal, registry, console))[0] == 2
+    assert said(lambda console: approvals.waiting(registry, console)) == (0, "0 waiting\n")
     assert approved(registry, proposal, "bob")[0] == 2
 
 
@@ -360,7 +363,7 @@ def test_history_shows_every_version_with_its_days_its_people_and_its_values(tmp
     applied(tmp_path, registry, by="alice")
     approved(registry, next(iter(registry.waiting)), "bob")
 
-    code, text = said(lambda console: command.history("acme", registry, console))
+    code, text = said(lambda console: history(Kind.CONTRACT, "acme", registry, console))
 
     assert code == 0
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line]
@@ -380,14 +383,14 @@ def test_first_version_says_who_applied_it(tmp_path: Path) -> None:
     registry = FakeRegistry(CurrentTerms(clients=a_registry().terms.clients))
     assert applied(tmp_path, registry, by="alice")[0] == 0
 
-    _, text = said(lambda console: command.history("acme", registry, console))
+    _, text = said(lambda console: history(Kind.CONTRACT, "acme", registry, console))
 
     assert "2026-10-10 alice" in text
     assert "first version, no need" in text
 
 
 def test_history_of_nobody_is_refused() -> None:
-    assert said(lambda console: command.history("globex", a_registry(), console)) == (
+    assert said(lambda console: history(Kind.CONTRACT, "globex", a_registry(), console)) == (
         2,
         "there is no contract of globex\n",
     )

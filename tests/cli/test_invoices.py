@@ -133,6 +133,8 @@ HALF = Payment("pay_1", 500, 15, date(2026, 4, 20), date(2026, 4, 22), is_availa
             "overdue, last payment failed: card_declined",
         ),
         (an_invoice(status=InvoiceStatus.PAID, payments=(HALF, HALF)), "paid"),
+        (an_invoice(status=InvoiceStatus.PAID, payments=(HALF, HALF), returned=500), "paid, some went back"),
+        (an_invoice(payments=(HALF,), returned=500), "overdue, partly paid, some went back"),
         (an_invoice(status=InvoiceStatus.UNCOLLECTIBLE, payments=(HALF,)), "uncollectible"),
         (an_invoice(status=InvoiceStatus.VOID), "void"),
         (an_invoice(status=InvoiceStatus.CARRIED, due_on=None), "carried"),
@@ -160,12 +162,13 @@ def test_the_list_has_every_invoice_with_what_was_paid_and_what_is_owed() -> Non
         "10.00",
         "0.00",
         "5.00",
+        "0.00",
         "5.00",
         "USD",
         "2026-05-02",
         "in_1",
     ]
-    assert rows[1] == ["tokyo", "2026-03", "open", "1000", "0", "0", "1000", "JPY", "-", "-"]
+    assert rows[1] == ["tokyo", "2026-03", "open", "1000", "0", "0", "0", "1000", "JPY", "-", "-"]
     (one,) = json.loads(printed(lambda it: list_invoices(world.store, "acme", day, it, as_json=True)))
     assert (one["standing"], one["is_overdue"], one["owed_minor"]) == ("overdue, partly paid", True, 500)
 

@@ -106,6 +106,28 @@ def test_file_may_hold_a_list_and_lie_in_a_folder_of_folders(tmp_path: Path) -> 
     assert [client.id for client in terms.clients] == ["acme", "a", "b"]
 
 
+def test_payout_policies_are_read_and_applied_by_their_currency(tmp_path: Path) -> None:
+    files = TERMS | {"payout_policies/USD.yaml": 'id: USD\nper_run: "500.00"\napprove_above: "250.00"\n'}
+    registry, folder = FakeRegistry(), write(tmp_path, files)
+
+    assert apply(folder, registry)[0] == 0
+    assert registry.terms.policies["USD"].minor("500.00") == 50000
+    assert apply(folder, registry)[1] == "0 changed, 5 unchanged.\n"
+
+
+def test_mistakes_in_a_payout_policy_are_found_by_line(tmp_path: Path) -> None:
+    policy = "id: usd\nper_run: 500\ncooling_off_days: 91\nper_dya: 1"
+
+    found = problems_of(tmp_path, {"payout_policies/USD.yaml": policy})
+
+    assert [problem.removeprefix("payout_policies/USD.yaml:") for problem in found] == [
+        "1: id: 'usd' is not an active ISO 4217 currency code; write it in capitals, such as USD",
+        '2: per_run: 500 is read as a number; write it in quotes: "500"',
+        "3: cooling_off_days: 91 should be less than or equal to 90",
+        "4: per_dya: is not a field here; did you mean per_day?",
+    ]
+
+
 def test_dates_may_be_written_with_or_without_quotes(tmp_path: Path) -> None:
     quoted = CONTRACT.replace("2026-10-01", '"2026-10-01"')
     terms = read_folder(write(tmp_path, {"contracts/a.yaml": CONTRACT, "contracts/b.yaml": quoted})).terms
@@ -277,9 +299,9 @@ def test_second_document_of_a_list_is_found_by_its_line(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_missing_or_empty_is_a_problem(tmp_path: Path) -> None:
-    assert problems_of(tmp_path, {}) == [
-        f"{tmp_path}: there is no .yaml file in it; terms are in its folders clients, contracts, pay_plans, experts"
-    ]
+    folders = "clients, contracts, pay_plans, experts, payout_policies"
+    what = f"there is no .yaml file in it; terms are in its folders {folders}"
+    assert problems_of(tmp_path, {}) == [f"{tmp_path}: {what}"]
     assert problems_of(tmp_path / "nowhere", {}) == [f"{tmp_path / 'nowhere'}: there is no such folder"]
 
 

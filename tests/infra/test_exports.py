@@ -299,6 +299,25 @@ def test_interrupted_export_leaves_the_earlier_one(store: MemoryStore, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger"]
 
 
+def test_export_that_cannot_be_put_in_place_leaves_the_earlier_one(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    earlier = export_ledger(store, tmp_path / "ledger")
+
+    def refuse_the_new_one(path: Path, target: Path) -> Path:
+        if path.parent != tmp_path:
+            raise PermissionError(f"{target} is in use")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    with pytest.raises(PermissionError, match="in use"):
+        export_ledger(store, tmp_path / "ledger")
+
+    assert read_manifest(tmp_path / "ledger") == earlier
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
 def test_folder_that_holds_other_things_is_refused(store: MemoryStore, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("three years of work")
 

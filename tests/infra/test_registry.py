@@ -1,7 +1,7 @@
 """The registry over DynamoDB: moto is enough, since nothing here runs in parallel or in a transaction."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from unittest.mock import patch
 
 import pytest
@@ -12,11 +12,15 @@ from billing.contracts import ContractHistory
 from infra.aws.identity import caller_identity
 from infra.aws.registry import DynamoRegistry
 from infra.aws.tables import RegistryItem, bind
+from ledger.money import Currency
 from payouts.plans import PlanHistory
+from payouts.policy import PayoutPolicy, PayoutsStopped
 from settlement.apply import Applied, Change, Kind, NewTerms, plan_changes
+from settlement.expert_status import ExpertStatus, GatePassed
 from settlement.ports import Contention
 from settlement.price_changes import approve, propose, sign_first_versions, split_price_changes
-from settlement.registry import Client
+from settlement.registry import Client, Gate
+from settlement.stripe_port import TransfersCapability
 from tests.world import a_contract, a_plan, an_expert, per_unit
 
 AS_OF = date(2026, 10, 10)
@@ -177,7 +181,10 @@ def test_proposal_waits_once_and_is_forgotten_when_asked(registry: DynamoRegistr
 
 def test_approved_terms_are_stored_with_the_people_and_stay_so(registry: DynamoRegistry) -> None:
     registry.write(sign_first_versions(plan_changes(registry.current_terms(), TERMS, AS_OF), "alice", AS_OF))
-    better = NewTerms(contracts=(a_contract(per_unit("0.79"), starts_on="2026-12-01"),))
+    better = NewTerms(
+        contracts=(a_contract(per_unit("0.79"), starts_on="2026-12-01"),),
+        plans=(a_plan(starts_on="2026-12-01", response_bonus=[{"within_seconds": 60, "amount": "0.05"}]),),
+    )
     current = registry.current_terms()
     _, waiting = split_price_changes(current, plan_changes(current, better, AS_OF))
 
@@ -185,11 +192,52 @@ def test_approved_terms_are_stored_with_the_people_and_stay_so(registry: DynamoR
 
     after = registry.current_terms()
     assert after.contracts["acme"].versions == (*TERMS.contracts, *better.contracts)
-    assert after.applied["acme"] == (
+    assert after.applied[Kind.CONTRACT, "acme"] == (
         Applied(("2026-01", "2026-11"), "alice", AS_OF),
         Applied(("2026-12",), "alice", AS_OF, "bob", AS_OF),
     )
+    assert after.plans["standard"].versions == (*TERMS.plans, *better.plans)
+    assert after.applied[Kind.PAY_PLAN, "standard"] == (
+        Applied((TERMS.plans[0].version,), "alice", AS_OF),
+        Applied(("2026-12-01",), "alice", AS_OF, "bob", AS_OF),
+    )
     assert registry.contracts(["acme"])["acme"] == after.contracts["acme"]
+
+
+def test_payout_policies_are_applied_and_read_by_currency(registry: DynamoRegistry) -> None:
+    assert registry.policies() == {}
+    policy = PayoutPolicy(id=Currency("USD"), per_run="500.00")
+
+    apply(registry, NewTerms(policies=(policy,)))
+
+    assert registry.policies() == {"USD": policy}
+    assert apply(registry, NewTerms(policies=(policy,))) == ()
+
+
+def test_what_is_known_of_an_expert_is_written_only_over_what_was_read(registry: DynamoRegistry) -> None:
+    assert registry.statuses(["maya"]) == {"maya": ExpertStatus("maya")}
+    passed = GatePassed(Gate.TRAINING, AS_OF, "lms", date(2027, 10, 10))
+    status = ExpertStatus(
+        "maya", (passed,), TransfersCapability.RESTRICTED, ("identity",), "bank_1", AS_OF, ("po_1",), 1
+    )
+
+    registry.set_status(status)
+
+    assert registry.statuses(["maya", "noah"]) == {"maya": status, "noah": ExpertStatus("noah")}
+    with pytest.raises(Contention):
+        registry.set_status(status)
+
+
+def test_the_kill_switch_stays_on_until_it_is_turned_off(registry: DynamoRegistry) -> None:
+    assert registry.payouts_stopped() is None
+    for by in ("dana", "erin"):
+        stopped = PayoutsStopped(by, datetime(2026, 10, 10, 9, tzinfo=UTC), "an audit")
+        registry.stop_payouts(stopped)
+        assert registry.payouts_stopped() == stopped
+
+    for _ in range(2):
+        registry.resume_payouts()
+        assert registry.payouts_stopped() is None
 
 
 def test_identity_is_what_aws_says(registry: DynamoRegistry) -> None:  # noqa: ARG001  # stands in for AWS

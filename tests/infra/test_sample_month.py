@@ -17,6 +17,7 @@ from ledger.balances import TrialBalance, trial_balance
 from ledger.books import check_book
 from ledger.terms import Terms
 from payouts.plans import NotCharged, PayPlan, PlanHistory, ShareBase
+from payouts.policy import PayoutPolicy
 from settlement.cases import CycleState, CycleStatus, split_cycles
 from settlement.parking import ParkReason
 from settlement.registry import Client, Expert, Gate
@@ -218,6 +219,7 @@ def test_every_file_of_the_sample_world_is_valid_and_named_for_what_it_holds() -
         *((name, client.id) for name, client in documents("clients", Client).items()),
         *((name, plan.id) for name, plan in documents("pay_plans", PayPlan).items()),
         *((name, expert.id) for name, expert in documents("experts", Expert).items()),
+        *((name, policy.id) for name, policy in documents("payout_policies", PayoutPolicy).items()),
     ]
     assert all(name == inner for name, inner in named)
     assert len(list(SAMPLE_WORLD.rglob("*.yaml"))) == len(named)

@@ -13,29 +13,34 @@ from events.facts import CaseId
 from infra.aws.store import DynamoStore
 from infra.aws.tables import TABLES, bind
 from infra.local.emulator import Emulator
-from ledger.accounts import BANK_CASH, STRIPE_BALANCE
+from ledger.accounts import BANK_CASH, COST_INCENTIVE, STRIPE_BALANCE, expert_payable
 from ledger.books import append, check_book
-from ledger.entries import PLATFORM_BOOK, Entry, EntryId, evidence, postings
+from ledger.entries import PLATFORM_BOOK, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
 from ledger.money import Currency
 from ledger.posting_rules import Reason
+from payouts.awards import Award
+from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout, PayoutStatus, moved
-from settlement.backtest import RecordedFacts
-from settlement.cases import Case
+from settlement.book_sums import BookSums, Total
+from settlement.cases import Case, fact_key
+from settlement.incentives import award_incentives
 from settlement.parking import Parked, ParkReason
-from settlement.ports import Available, Changes, Contention, HoldChange
+from settlement.ports import Available, AwardRun, Changes, Contention, HoldChange, IncentiveStore, ReviewGiven
 from settlement.reconcile import ReconcileStore
+from settlement.recorded_facts import PastCase, RecordedFacts, SettledCycle
 from settlement.release import ReleaseStore
 from settlement.settle import settle, work_from
+from settlement.statements import StatementStore
 from tests.memory_store import MemoryStore
-from tests.world import RATING, World, a_contract, at
+from tests.world import RATING, World, a_contract, a_plan, at
 
 pytestmark = pytest.mark.xdist_group("store")
 USD = Currency("USD")
 MONDAY = date(2026, 3, 9)
 
 
-class AnyStore(ReleaseStore, ReconcileStore, RecordedFacts, Protocol):
+class AnyStore(ReleaseStore, ReconcileStore, RecordedFacts, StatementStore, IncentiveStore, Protocol):
     """Whatever a use case may need."""
 
 
@@ -81,6 +86,13 @@ def test_a_case_comes_back_as_it_was_written(store: AnyStore) -> None:
     case = world.store.stored_cases["acme", CaseId("C1")]
     store.commit(Changes(cases=(case,)))
     assert store.cases([("acme", case.case_id)]) == {("acme", case.case_id): case}
+
+
+def test_a_case_keeps_which_peer_reviews_are_mutual(store: AnyStore) -> None:
+    case = Case("acme", CaseId("C1"), mutual_reviews=(("portal#7", at("2026-03-02T09:00:00.000001")),), revision=1)
+    store.commit(Changes(cases=(case,)))
+    assert store.cases([("acme", case.case_id)]) == {("acme", case.case_id): case}
+    assert [it.mutual_reviews for it in store.past_cases("acme")] == [case.mutual_reviews]
 
 
 def test_an_unknown_case_is_an_empty_one(store: AnyStore) -> None:
@@ -130,11 +142,26 @@ def test_an_entry_is_posted_only_behind_the_head_that_was_read(store: AnyStore) 
 
 
 def test_an_entry_that_may_be_posted_once_is_refused_the_second_time(store: AnyStore) -> None:
-    assert not store.is_posted("top_up:1")
+    assert store.posted(["top_up:1", "top_up:2"]) == store.posted([]) == frozenset()
     store.commit(replace(posting(store, a_top_up(1)), once=("top_up:1",)))
-    assert store.is_posted("top_up:1")
+    assert store.posted(["top_up:1", "top_up:2"]) == {"top_up:1"}
     with pytest.raises(Contention):
         store.commit(replace(posting(store, a_top_up(1)), once=("top_up:1",)))
+
+
+def test_sums_of_a_book_come_back_as_they_were_kept_and_are_no_head_and_no_mark(store: AnyStore) -> None:
+    store.commit(replace(posting(store, a_top_up(1)), once=("top_up:1",)))
+    total = Total(STRIPE_BALANCE, "tu_1", USD, -(10**15), MONDAY)
+    first = BookSums(PLATFORM_BOOK, 1, "ab" * 32, (total, replace(total, account=BANK_CASH, source="")))
+    other = BookSums(client_book("acme"), 3, "cd" * 32)
+    for sums in (first, other, replace(first, seq=2)):
+        store.keep_book_sums(sums)
+    assert {sums.book: sums for sums in store.book_sums()} == {
+        PLATFORM_BOOK: replace(first, seq=2),
+        "client/acme": other,
+    }
+    assert list(store.heads()) == [store.head(PLATFORM_BOOK)]
+    assert store.posted(["top_up:1", "sums/platform"]) == {"top_up:1"}
 
 
 def test_holds_add_up_until_their_day_is_released_and_then_go_to_available(store: AnyStore) -> None:
@@ -159,9 +186,9 @@ def test_a_hold_that_changed_since_it_was_read_is_not_released(store: AnyStore) 
 def test_a_finished_payout_is_no_longer_unfinished(store: AnyStore) -> None:
     payout = Payout("payout:maya:USD:2026-W11", "maya", USD, 100, "2026-W11", at("2026-03-09"), "acct_1", revision=1)
     store.commit(Changes(payouts=(payout,)))
-    sending = moved(payout, PayoutStatus.SENDING, attempt=1)
+    sending = moved(replace(payout, status=PayoutStatus.APPROVED), PayoutStatus.SENDING, attempt=1)
     store.commit(Changes(payouts=(sending,)))
-    assert store.payout(payout.id) == sending  # type: ignore[attr-defined]
+    assert store.payout(payout.id) == sending
     assert list(store.unfinished_payouts()) == [payout.id]  # type: ignore[attr-defined]
     store.commit(Changes(payouts=(moved(sending, PayoutStatus.SENT, stripe_transfer="tr_1"),)))
     assert list(store.unfinished_payouts()) == []  # type: ignore[attr-defined]
@@ -227,14 +254,142 @@ def test_a_changed_or_missing_entry_is_found(store: AnyStore) -> None:
         list(store.entries(PLATFORM_BOOK))
 
 
-def test_cases_of_a_client_are_read_with_all_their_facts_and_without_those_of_others(store: AnyStore) -> None:
+def test_entries_of_an_expert_are_read_over_all_books_in_order_and_without_those_of_others(store: AnyStore) -> None:
+    world = World(experts=("maya", "maya-2"))
+    deliveries = [world.completed(f"C{i}", f"2026-03-{i % 9 + 10}", "maya") for i in range(105)]
+    settle(store, world.registry, work_from([*deliveries, world.completed("D1", "2026-03-11", "maya-2")]))
+    book, moves = expert_book("maya"), ((COST_INCENTIVE, 500), (expert_payable("maya"), -500))
+    for number, day in enumerate((date(2026, 3, 20), date(2026, 3, 9))):
+        id_, told, head = EntryId(f"incentive:maya:{number}"), evidence({}), store.head(book)
+        entry = Entry(id_, book, Reason.INCENTIVE, postings(moves, "USD"), day, told)
+        sealed, after = append(head, [entry], at("2026-03-20"))
+        store.commit(Changes(entries=sealed, heads=((head, after),)))
+
+    found = list(store.expert_entries("maya"))
+
+    assert [(it.entry.effective_on, it.entry.book, it.seq) for it in found] == sorted(
+        (it.entry.effective_on, it.entry.book, it.seq) for it in found
+    )
+    assert (found[0].entry.id, found[-1].entry.id) == ("incentive:maya:1", "incentive:maya:0")
+    posted = [*store.entries(client_book("acme")), *store.entries(book)]
+    assert len(found) == 107
+    assert {it.entry.id: it for it in found} == {
+        it.entry.id: it for it in posted if "charge:acme/D1" not in it.entry.id
+    }
+    assert [it.entry.id for it in store.expert_entries("maya-2")] == ["charge:acme/D1/1:1"]
+    assert list(store.expert_entries("may")) == []
+
+
+def test_past_cases_of_a_client_are_read_with_all_their_facts_and_without_those_of_others(store: AnyStore) -> None:
     world = World(contract=a_contract(rating=RATING))
     deliveries = [world.completed(f"C{number}", "2026-03-02") for number in range(40)]
     settle(store, world.registry, work_from(deliveries))
     store.commit(Changes(cases=(Case("acme-too", CaseId("C1"), revision=1),)))
 
-    found = {case.case_id: case for case in store.client_cases("acme")}
+    found = {case.case_id: case for case in store.past_cases("acme")}
 
     assert {case_id: case.facts for case_id, case in found.items()} == {it.case_id: (it.fact,) for it in deliveries}
-    assert [case.client for case in store.client_cases("acme-too")] == ["acme-too"]
-    assert list(store.client_cases("globex")) == []
+    assert list(store.past_cases("acme-too")) == [PastCase(CaseId("C1"))]
+    assert list(store.past_cases("globex")) == []
+
+
+def test_past_case_says_what_settled_when_and_what_came_too_late(store: AnyStore) -> None:
+    world = World(contract=a_contract(rating=RATING))
+    deliveries = [
+        world.completed("C1", "2026-03-02"),
+        world.rated("C1", "2026-03-03", 5),
+        world.completed("C2", "2026-03-02"),
+    ]
+    settle(store, world.registry, work_from(deliveries))
+    late = world.rated("C1", "2026-03-03", 1, received="2026-05-20")
+    settle(store, world.registry, work_from([late]))
+    solved, rated, unrated = (it.fact for it in deliveries)
+
+    found = {case.case_id: case for case in store.past_cases("acme")}
+
+    assert found == {
+        "C1": PastCase(
+            CaseId("C1"),
+            facts=(solved, rated, late.fact),
+            evidence_only=(fact_key(late.fact),),
+            cycles=(SettledCycle(fact_key(solved), rated.time),),
+        ),
+        "C2": PastCase(CaseId("C2"), facts=(unrated,), cycles=(SettledCycle(),)),
+    }
+
+
+W10, W11 = Week("2026-W10"), Week("2026-W11")
+
+
+def test_weeks_add_up_and_are_found_by_expert_and_by_week(store: AnyStore) -> None:
+    names = [f"e{number}" for number in range(20)]
+    for name in names:
+        store.commit(Changes(weeks=(WeekCount(name, "standard", W10, 2, 1, 9000),)))
+    change = WeekCount("e1", "standard", W10, -1, 0, -500)
+    store.commit(Changes(weeks=(change, WeekCount("e1", "standard", W11, 1), WeekCount("e1", "other", W10, 1))))
+    mine = {WeekCount("e1", "standard", W10, 1, 1, 8500), WeekCount("e1", "other", W10, 1)}
+    assert set(store.weeks_of("e1")) == mine | {WeekCount("e1", "standard", W11, 1)}
+    assert store.weeks_of("e99") == []
+    others = {WeekCount(name, "standard", W10, 2, 1, 9000) for name in names if name != "e1"}
+    assert set(store.counts_in(W10)) == mine | others
+    assert [it.expert for it in store.counts_in(W11)] == ["e1"]
+
+
+def test_a_week_is_added_once_where_a_hold_of_the_same_transaction_was_released(store: AnyStore) -> None:
+    hold, week = HoldChange("maya", USD, MONDAY, 74), WeekCount("maya", "standard", W10, 1, 1, 9000)
+    store.commit(Changes(holds=(hold,)))
+    store.commit(Changes(released=(hold,), availables=(Available("maya", USD, 74, 1),)))
+    store.commit(Changes(holds=(hold, replace(hold, expert="noah")), weeks=(week, replace(week, expert="noah"))))
+    assert store.payable() == {("maya", USD): 148, ("noah", USD): 74}
+    assert store.weeks_of("maya") == [week]
+
+
+def test_an_award_is_written_only_over_the_revision_before(store: AnyStore) -> None:
+    award = Award("maya", "standard", "fifty", W10, USD, 2500, MONDAY, revision=1)
+    other = replace(award, scope=W11)
+    store.commit(Changes(awards=(award,)))
+    for stale in (award, replace(award, revision=3)):
+        with pytest.raises(Contention):
+            store.commit(Changes(awards=(stale, other)))
+    corrected = replace(award, amount=0, revision=2)
+    store.commit(Changes(awards=(corrected,)))
+    assert store.awards([award.key, other.key]) == {award.key: corrected}
+
+
+def test_an_awarding_goes_on_where_it_was_and_only_one_worker_moves_it_on(store: AnyStore) -> None:
+    assert store.award_run(MONDAY) == AwardRun(MONDAY)
+    run = AwardRun(MONDAY, after="maya", revision=1)
+    store.commit(Changes(award_runs=(run,)))
+    with pytest.raises(Contention):
+        store.commit(Changes(award_runs=(replace(run, after="noah"),)))
+    assert store.award_run(MONDAY) == run
+    store.commit(Changes(award_runs=(replace(run, is_finished=True, revision=2),)))
+    assert store.award_run(MONDAY).is_finished
+
+
+def test_the_last_review_of_another_is_found_within_a_span_that_includes_its_ends(store: AnyStore) -> None:
+    first, second = at("2026-03-02T10:00:00"), at("2026-03-03T10:00:00.000001")
+    for number, instant in enumerate((first, second)):
+        store.commit(Changes(reviews=(ReviewGiven("maya", "noah", instant, f"acme/C1/helpdesk#{number}"),)))
+    store.commit(Changes(reviews=(ReviewGiven("maya", "noah-2", at("2026-03-04"), "acme/C1/helpdesk#9"),)))
+    assert store.last_review("maya", "noah", (first, second)) == second
+    assert store.last_review("maya", "noah", (first, at("2026-03-03T10:00:00"))) == first
+    assert store.last_review("maya", "noah", (at("2026-03-02T10:00:01"), at("2026-03-03T10:00:00"))) is None
+    assert store.last_review("noah", "maya", (first, second)) is None
+
+
+def test_incentives_of_settled_facts_are_awarded_once_and_corrected(store: AnyStore) -> None:
+    pair = {"kind": "quest", "id": "pair", "resolutions": 2, "amount": "4.00"}
+    top = {"kind": "top", "id": "best", "places": 1, "budget": "10.00"}
+    world = World(plan=a_plan(base={"kind": "fixed", "amount": "0"}, incentives=[pair, top]))
+    cases = [world.completed(f"C{number}", "2026-03-02") for number in range(2)]
+    settle(store, world.registry, work_from([*cases, world.completed("C9", "2026-03-02", expert="noah")]))
+    for day, entries in (("2026-03-10", 2), ("2026-03-10", 0), ("2026-03-11", 0)):
+        awarded, is_done = award_incentives(store, world.registry, at(day), lambda: True)
+        assert (awarded.entries, is_done) == (entries, True)
+    assert store.payable() == {("maya", USD): 1400}
+    settle(store, world.registry, work_from([world.reopened(f"C{number}", "2026-03-09") for number in range(2)]))
+    assert award_incentives(store, world.registry, at("2026-03-12"), lambda: True)[0].entries == 3
+    assert store.payable() == {("maya", USD): 0, ("noah", USD): 1000}
+    book = expert_book("maya")
+    assert list(check_book(book, store.entries(book), store.head(book))) == []

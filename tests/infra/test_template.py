@@ -82,7 +82,7 @@ def test_template_passes_the_linter(template: str) -> None:
 def test_every_table_can_be_restored_and_outlives_its_stack(resources: dict[str, Resource]) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
 
-    assert len(tables) == 11
+    assert len(tables) == 12
     for name, table in tables.items():
         properties = table["Properties"]
         assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain", name
@@ -211,6 +211,18 @@ def test_every_function_keeps_logs_for_a_while_and_alarms_when_it_fails(resource
         assert alarmed(resources, "Errors", {"Ref": name}), name
 
 
+def test_every_difference_that_reconcile_logs_alarms(resources: dict[str, Resource]) -> None:
+    found = resources["DifferencesFound"]["Properties"]
+    (metric,) = found["MetricTransformations"]
+    alarm = resources["Differences"]["Properties"]
+
+    assert found["LogGroupName"] == resources["Reconcile"]["Properties"]["LoggingConfig"]["LogGroup"]
+    assert found["FilterPattern"] == '{ $.message = "difference" }'
+    assert 'logger.error("difference",' in (PROJECT_ROOT / "functions/reconcile.py").read_text()
+    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
+    assert alarm["AlarmActions"] == [{"Ref": "Alarms"}]
+
+
 def test_ledger_watcher_sees_only_changed_and_removed_entries_and_its_running_alarms(
     resources: dict[str, Resource],
 ) -> None:
@@ -252,7 +264,7 @@ def test_every_schedule_can_be_switched_off_and_reports_what_it_could_not_run(re
     (allowed,) = resources["SchedulesReportFailures"]["Properties"]["PolicyDocument"]["Statement"]
     senders = [sender["Fn::Sub"] for sender in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]]
 
-    assert len(schedules) == 5
+    assert len(schedules) == 6
     for schedule in schedules:
         (target,) = schedule["Targets"]
         assert schedule["State"] == {"Ref": "SchedulesState"}

@@ -12,6 +12,10 @@ import pytest
 import stripe
 
 from infra.local.stripe_sandbox import Settings, StripeSandbox
+from infra.stripe.gateway import StripeGateway
+from ledger.money import Currency
+from payouts.payouts import Payout
+from tests.world import an_expert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +65,30 @@ def client(sandbox: StripeSandbox, client_of: ClientMaker) -> stripe.StripeClien
 def expert(client: stripe.StripeClient) -> str:
     """The id of a connected account that may receive transfers."""
     return client.v2.core.accounts.create(RECIPIENT).id
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK retries as ever, but hardly rests before it does."""
+    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
+
+
+@pytest.fixture
+def gateway(sandbox: StripeSandbox, quick_retries: None) -> StripeGateway:
+    assert quick_retries is None
+    return StripeGateway(sandbox.api_key, sandbox.url)
+
+
+@pytest.fixture
+def maya(gateway: StripeGateway) -> str:
+    """The connected account of an expert of ours, as the gateway makes it."""
+    return gateway.account(an_expert("maya"))
+
+
+def a_payout(account: str, amount: int = 1_000, *, run: str = "2026-w10", attempt: int = 1) -> Payout:
+    """A payout of ours to that account, in dollars."""
+    id_ = f"payout:maya:USD:{run}"
+    return Payout(id_, "maya", Currency("USD"), amount, run, STARTED_AT, account, attempt=attempt)
 
 
 @pytest.fixture

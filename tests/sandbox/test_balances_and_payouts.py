@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import stripe
+
+from tests.sandbox.conftest import RECIPIENT
 
 if TYPE_CHECKING:
     from infra.local.stripe_sandbox import StripeSandbox
@@ -20,6 +22,10 @@ def parts(balance: stripe.Balance) -> tuple[int, int]:
 def event_types(client: stripe.StripeClient, account: str | None = None) -> list[str]:
     options: stripe.RequestOptions = {"stripe_account": account} if account else {}
     return [str(event.type) for event in client.v1.events.list({"limit": 100}, options)][::-1]
+
+
+ONBOARDED = "account.external_account.created"
+PAID_OUT = ["payout.created", "payout.reconciliation_completed", "payout.paid"]
 
 
 @pytest.fixture
@@ -91,7 +97,7 @@ def test_an_experts_money_goes_to_the_bank_every_midnight(
     sandbox.control("clock", {"now": "2026-03-05T00:00:00Z"})
 
     assert client.v1.payouts.retrieve(payout.id, options=as_expert).status == "paid"
-    assert event_types(client, paid_expert) == ["payout.created", "payout.paid"]
+    assert event_types(client, paid_expert) == [ONBOARDED, *PAID_OUT]
     paid_out = client.v1.balance_transactions.list({"payout": payout.id, "type": "payment"}, as_expert).data
     assert [entry.amount for entry in paid_out] == [1_000]
     assert not client.v1.payouts.list().data
@@ -108,7 +114,8 @@ def test_a_payout_that_was_paid_can_fail_days_later_and_returns_the_money_to_the
 
     (payout,) = client.v1.payouts.list({}, as_expert).data
     assert (payout.status, payout.failure_code) == ("failed", "account_closed")
-    assert event_types(client, paid_expert) == ["payout.created", "payout.paid", "account.updated", "payout.failed"]
+    failed_later = ["account.external_account.updated", "account.updated", "payout.failed"]
+    assert event_types(client, paid_expert) == [ONBOARDED, *PAID_OUT, *failed_later]
     failed = client.v1.events.list({"type": "payout.failed"}, as_expert).data[0]
     paid = client.v1.events.list({"type": "payout.paid"}, as_expert).data[0]
     assert failed.created - paid.created == 3 * 86_400
@@ -141,17 +148,82 @@ def test_a_payout_can_no_longer_fail_more_than_five_days_after_it_arrived(
         sandbox.control("fail_payout", {"payout": payout.id})
 
 
-def test_an_instant_payout_of_the_expert_arrives_within_the_hour_and_costs_a_fee(
+def test_an_automatic_payout_lists_what_it_carries_once_stripe_has_reconciled_it(
+    sandbox: StripeSandbox, client: stripe.StripeClient, paid_expert: str
+) -> None:
+    as_expert: stripe.RequestOptions = {"stripe_account": paid_expert}
+    sandbox.control("clock", {"now": "2026-03-03T00:00:00Z"})
+    payout = client.v1.payouts.list({}, as_expert).data[0]
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.balance_transactions.list({"payout": payout.id}, as_expert)
+    assert refused.value.code == "payout_reconciliation_not_ready"
+
+    sandbox.control("clock", {"now": "2026-03-03T01:00:00Z"})
+
+    assert client.v1.payouts.retrieve(payout.id, options=as_expert).reconciliation_status == "completed"
+    listed = client.v1.balance_transactions.list({"payout": payout.id, "expand": ["data.source"]}, as_expert).data
+    assert [(entry.type, entry.net) for entry in listed] == [("payout", -1_000), ("payment", 1_000)]
+    source = listed[1].source
+    assert isinstance(source, stripe.Charge)
+    assert source.source_transfer == client.v1.transfers.list().data[0].id
+
+
+def test_an_instant_payout_arrives_within_the_hour_and_the_account_pays_the_fee_unless_the_platform_does(
     sandbox: StripeSandbox, client: stripe.StripeClient, paid_expert: str
 ) -> None:
     as_expert: stripe.RequestOptions = {"stripe_account": paid_expert}
     payout = client.v1.payouts.create({"amount": 900, "currency": "usd", "method": "instant"}, as_expert)
+    assert payout.status == "pending"
 
     sandbox.control("clock", {"now": "2026-03-02T10:00:00Z"})
 
     assert client.v1.payouts.retrieve(payout.id, options=as_expert).status == "paid"
+    assert event_types(client, paid_expert) == [ONBOARDED, "payout.created", "payout.updated", "payout.paid"]
     transaction = client.v1.balance_transactions.list({"type": "payout"}, as_expert).data[0]
     assert (transaction.amount, transaction.fee, transaction.net) == (-900, 50, -950)
+    assert client.v1.balance_transactions.list({"type": "stripe_fee"}).data == []
+
+
+def test_stripe_bills_an_instant_payouts_fee_to_a_platform_that_collects_the_accounts_fees(
+    client: stripe.StripeClient, funded: None
+) -> None:
+    assert funded is None
+    responsibilities: Any = {"fees_collector": "application", "losses_collector": "application"}
+    expert = client.v2.core.accounts.create({**RECIPIENT, "defaults": {"responsibilities": responsibilities}}).id
+    client.v1.transfers.create({"amount": 9_000, "currency": "usd", "destination": expert})
+
+    client.v1.payouts.create({"amount": 9_000, "currency": "usd", "method": "instant"}, {"stripe_account": expert})
+
+    assert parts(client.v1.balance.retrieve(options={"stripe_account": expert})) == (0, 0)
+    (fee,) = client.v1.balance_transactions.list({"type": "stripe_fee"}).data
+    assert (fee.amount, fee.net, fee.reporting_category) == (-90, -90, "fee")
+    assert parts(client.v1.balance.retrieve()) == (100_000 - 9_000 - 90, 0)
+
+
+def test_a_manual_payout_is_taken_back_while_it_is_pending_only(
+    sandbox: StripeSandbox, client: stripe.StripeClient, paid_expert: str
+) -> None:
+    as_expert: stripe.RequestOptions = {"stripe_account": paid_expert}
+    first, second = (client.v1.payouts.create({"amount": 400, "currency": "usd"}, as_expert) for _ in range(2))
+
+    assert client.v1.payouts.cancel(first.id, options=as_expert).status == "canceled"
+    sandbox.control("fail_payout", {"payout": first.id})
+
+    assert parts(client.v1.balance.retrieve(options=as_expert)) == (600, 0)
+    sandbox.control("clock", {"now": "2026-03-02T09:10:00Z"})
+    with pytest.raises(stripe.InvalidRequestError, match="while they are pending"):
+        client.v1.payouts.cancel(second.id, options=as_expert)
+    sandbox.control("clock", {"now": "2026-03-20T00:00:00Z"})
+    statuses = {payout.id: payout.status for payout in client.v1.payouts.list({}, as_expert)}
+    assert (statuses[first.id], statuses[second.id]) == ("canceled", "paid")
+    assert event_types(client, paid_expert)[1:5] == [
+        "payout.created",
+        "payout.created",
+        "payout.canceled",
+        "payout.updated",
+    ]
+    with pytest.raises(stripe.InvalidRequestError, match="automatic payouts"):
+        client.v1.balance_transactions.list({"payout": second.id}, as_expert)
 
 
 def test_the_clock_never_goes_back_and_refuses_a_time_without_an_offset(sandbox: StripeSandbox) -> None:

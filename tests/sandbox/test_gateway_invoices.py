@@ -66,7 +66,7 @@ class Story:
         self.world.check()
         balances = (self.world.balance("client/acme/unbilled"), self.world.balance("client/acme/receivable"))
         assert balances == (unbilled, receivable)
-        assert reconcile(self.world.store, self.gateway).differences == ()
+        assert reconcile(self.world.store, self.gateway, NOW).differences == ()
         issued = self.gateway.invoice(str(self.invoice.stripe_invoice))
         assert issued.status is self.invoice.status
         if issued.status is InvoiceStatus.OPEN:

@@ -14,6 +14,7 @@ import pytest
 import stripe
 
 from infra.local.stripe_sandbox import Settings, StripeSandbox
+from infra.local.stripe_sandbox.store import StateOutdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +81,7 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "stripe.json"
     state.write_text('{"version": 0}', encoding="utf-8")
 
-    with pytest.raises(ValueError, match="version 0"):
+    with pytest.raises(StateOutdated, match="another version"):
         StripeSandbox(now=STARTED_AT, state_file=state)
 
 

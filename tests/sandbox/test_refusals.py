@@ -121,3 +121,14 @@ def test_nested_form_parameters_become_nested_values_of_their_types() -> None:
         "expand": ["a"],
         "metadata": {"k": "1"},
     }
+
+
+@pytest.mark.parametrize("path", ["data.nothing", "data.destination"])
+def test_a_property_that_cannot_be_expanded_is_refused(client: stripe.StripeClient, path: str) -> None:
+    client.v1.topups.create({"amount": 500, "currency": "usd"})
+    client.v1.payouts.create({"amount": 500, "currency": "usd"})
+
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded") as refused:
+        client.v1.payouts.list({"expand": [path]})
+
+    assert refused.value.param == "expand"

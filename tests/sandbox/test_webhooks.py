@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from infra.local.stripe_sandbox import StripeSandbox
     from tests.sandbox.conftest import InvoiceMaker, Receiver
 
+CHANGED = "v2.core.account[configuration.recipient].capability_status_updated"
+
 
 def types_of(receiver: Receiver) -> list[str]:
     return [json.loads(payload)["type"] for payload, _signature in receiver.received]
@@ -112,7 +114,7 @@ def test_platform_and_connect_endpoints_hear_of_their_own_events_only(
     sandbox.control("clock", {"now": "2026-03-05T00:00:00Z"})
     sandbox.control("webhooks/flush")
 
-    assert types_of(receiver) == ["payout.created", "payout.paid"]
+    assert types_of(receiver) == ["payout.created", "payout.reconciliation_completed", "payout.paid"]
     assert {json.loads(payload)["account"] for payload, _signature in receiver.received} == {expert}
 
 
@@ -124,7 +126,7 @@ def test_a_capability_change_is_told_by_a_thin_event_that_the_sdk_parses_and_fet
             "name": "capabilities",
             "type": "webhook_endpoint",
             "event_payload": "thin",
-            "enabled_events": ["v2.core.account[configuration.recipient].capability_status_updated"],
+            "enabled_events": [CHANGED, "v2.core.account[requirements].updated"],
             "webhook_endpoint": {"url": receiver.url},
             "include": ["webhook_endpoint.signing_secret"],
         }
@@ -133,11 +135,12 @@ def test_a_capability_change_is_told_by_a_thin_event_that_the_sdk_parses_and_fet
     sandbox.control("capability", {"account": expert, "status": "restricted"})
     sandbox.control("webhooks/flush")
 
-    ((payload, signature),) = receiver.received
+    assert types_of(receiver) == [CHANGED, "v2.core.account[requirements].updated"]
+    payload, signature = receiver.received[0]
     secret = str(destination.webhook_endpoint.signing_secret)
     notification = client.parse_event_notification(payload, signature, secret)
 
-    assert notification.type == "v2.core.account[configuration.recipient].capability_status_updated"
+    assert notification.type == CHANGED
     assert json.loads(payload)["related_object"]["id"] == expert
     assert client.v2.core.events.retrieve(notification.id).id == notification.id
 

@@ -7,6 +7,7 @@ import pytest
 from billing.contracts import Contract, ContractHistory, HistoryRefused, add_version
 from ledger.terms import format_path
 from payouts.plans import PayPlan, PlanHistory
+from payouts.policy import PayoutPolicy
 from settlement.apply import (
     Change,
     CurrentTerms,
@@ -58,7 +59,7 @@ def refusals(current: CurrentTerms, new: NewTerms) -> list[str]:
 def after(current: CurrentTerms, changes: tuple[Change, ...]) -> CurrentTerms:
     """The registry once the changes are written."""
     clients, contracts = dict(current.clients), dict(current.contracts)
-    plans, experts = dict(current.plans), dict(current.experts)
+    plans, experts, policies = dict(current.plans), dict(current.experts), dict(current.policies)
     for change in changes:
         match change.document:
             case Client() as client:
@@ -69,9 +70,16 @@ def after(current: CurrentTerms, changes: tuple[Change, ...]) -> CurrentTerms:
                 plans[change.id] = plan
             case Expert() as expert:
                 experts[change.id] = expert
-    return CurrentTerms(clients, contracts, plans, experts)
+            case PayoutPolicy() as policy:
+                policies[change.id] = policy
+    return CurrentTerms(clients, contracts, plans, experts, policies)
 
 
+NIGHT = {
+    "id": "night",
+    "kind": "weekly",
+    "windows": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "22:00", "to": "06:00"}],
+}
 WORLD = NewTerms((a_client(),), (a_contract(),), (a_plan(),), (an_expert(),))
 
 
@@ -295,6 +303,75 @@ def test_e12_share_below_one_minor_unit_is_refused_whichever_is_applied_last() -
     ]
     assert refusals(registered(contracts=(tiny,), plans=(a_plan(),)), NewTerms(experts=(an_expert(),))) == [
         f"expert: assignments.acme: {what} (acme's rates[0].price from 2026-01, pay plan standard)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "fields", "expected"),
+    [
+        (
+            "0.02",
+            {"surge": [{"calendar": "night", "multiplier": "0.8"}]},
+            "surge[0].multiplier: 60% of the list price 0.02 USD times 0.8",
+        ),
+        (
+            "0.10",
+            {"not_charged": "percent", "not_charged_percent": "10"},
+            "not_charged_percent: 60% of the list price 0.1 USD and 10% of that where the client is not charged",
+        ),
+        ("0.0209", {"surge": [{"calendar": "night", "multiplier": "0.8"}]}, None),
+        ("0.17", {"not_charged": "percent", "not_charged_percent": "10"}, None),
+        ("0.02", {"surge": [{"calendar": "night", "multiplier": "1.5"}]}, None),
+        ("0.02", {"not_charged": "percent", "not_charged_percent": "0"}, None),
+    ],
+)
+def test_e12_counts_what_a_plan_takes_off_the_base(unit: str, fields: dict[str, object], expected: str | None) -> None:
+    contract = a_contract(per_unit(unit), calendars=[NIGHT])
+    current = registered(contracts=(contract,), experts=(an_expert(),))
+    new = NewTerms(plans=(a_plan(**fields),))
+
+    if expected is None:
+        assert what_changes(current, new) == ["pay_plan standard: created (from 2026-01-01)"]
+    else:
+        where = "(acme's rates[0].price from 2026-01; plan of maya)"
+        assert refusals(current, new) == [f"pay_plan: {expected} is below one minor unit per resolution {where}"]
+
+
+def test_surge_needs_its_calendar_in_the_contract_whichever_is_applied_last() -> None:
+    surge = a_plan(surge=[{"calendar": name, "multiplier": "1.5"} for name in ("night", "sunday")])
+    bare, night = a_contract(), a_contract(calendars=[NIGHT])
+    what = "there is no calendar sunday for the surge; there are night"
+
+    assert refusals(registered(plans=(surge,), experts=(an_expert(),)), NewTerms(contracts=(night,))) == [
+        f"contract: calendars: {what} (pay plan standard of maya)"
+    ]
+    assert refusals(registered(contracts=(night,), experts=(an_expert(),)), NewTerms(plans=(surge,))) == [
+        f"pay_plan: surge[1].calendar: {what} (acme's calendars from 2026-01; plan of maya)"
+    ]
+    assert refusals(registered(contracts=(bare,), plans=(surge,)), NewTerms(experts=(an_expert(),))) == [
+        f"expert: assignments.acme: there is no calendar {name} for the surge; the contract has no calendars "
+        "(acme's calendars from 2026-01, pay plan standard)"
+        for name in ("night", "sunday")
+    ]
+
+
+def test_surge_of_a_plan_that_nobody_works_by_for_the_client_needs_no_calendar() -> None:
+    surge = a_plan(surge=[{"calendar": "night", "multiplier": "1.5"}])
+    elsewhere = an_expert(assignments={})
+
+    assert (
+        len(plan_changes(registered(contracts=(a_contract(),), experts=(elsewhere,)), NewTerms(plans=(surge,)), AS_OF))
+        == 1
+    )
+
+
+def test_calendar_that_a_later_version_drops_is_missed_from_then_on() -> None:
+    surge = a_plan(surge=[{"calendar": "night", "multiplier": "1.5"}])
+    current = registered(contracts=(a_contract(calendars=[NIGHT]),), plans=(surge,), experts=(an_expert(),))
+
+    what = "there is no calendar night for the surge; the contract has no calendars (pay plan standard of maya)"
+    assert refusals(current, NewTerms(contracts=(a_contract(starts_on="2026-11-01"),))) == [
+        f"contract: calendars: {what}"
     ]
 
 

@@ -24,23 +24,14 @@ from ledger.accounts import COST_BASE, COST_BONUS
 from ledger.entries import client_book
 from ledger.terms import Terms as DocumentTerms
 from payouts.plans import PayPlan, PlanHistory
-from settlement.backtest import (
-    BacktestRefused,
-    Comparison,
-    Months,
-    PeriodFigures,
-    RateFigures,
-    SideFigures,
-    _is_plain,
-    backtest,
-    put_contract,
-    put_plan,
-    recorded_facts,
-)
+from settlement.backtest import _is_plain, backtest
+from settlement.backtest_figures import Comparison, PeriodFigures, RateFigures, SideFigures
 from settlement.close import close_due_periods
 from settlement.decide import Terms
 from settlement.parking import ParkReason
 from settlement.ports import Changes
+from settlement.recorded_facts import recorded_facts
+from settlement.tried_terms import BacktestRefused, Months, put_contract, put_plan
 from tests.infra.test_sample_month import Engine, sample_registry
 from tests.memory_store import MemoryRegistry, MemoryStore
 from tests.world import GRADUATED, RATING, World, a_contract, a_plan, at, per_unit
@@ -163,7 +154,7 @@ def test_every_cycle_is_in_exactly_one_place(played: Played) -> None:
 
 def test_revenue_does_not_depend_on_the_order_of_the_cases(played: Played) -> None:
     terms = played.terms("acme")
-    cases = list(played.store.client_cases("acme"))
+    cases = list(played.store.past_cases("acme"))
     figures = []
     for seed in range(3):
         Random(seed).shuffle(cases)  # noqa: S311  # no secret
@@ -210,6 +201,9 @@ KIND = {
 }
 
 
+QUEST = {"kind": "quest", "id": "busy", "resolutions": 5, "amount": "10"}
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
     "fields",
@@ -228,9 +222,10 @@ def test_remembered_decisions_are_those_that_are_made_one_by_one(
     contract = changed(old.contracts.versions[0], **fields)
     kept = {"not_charged": "percent", "not_charged_percent": "12.5", "base": {"kind": "share", "percent": "33.3"}}
     of_charged = kept | {"base": {"kind": "share", "percent": "50", "of": "charged"}}
+    capped = kept | {"stacking": "highest", "bonus_cap": "0.10", "incentives": [QUEST], "payout_schedule": "daily"}
     plans = {}
     for number, (name, history) in enumerate(sorted(old.plans.items())):
-        document = history.versions[0].model_dump(mode="json") | (kept, of_charged, {})[number % 3]
+        document = history.versions[0].model_dump(mode="json") | (kept, of_charged, {}, capped)[number % 4]
         plans[name] = PlanHistory(name, (PayPlan.model_validate(document),))
     new = replace(old, contracts=put_contract(old.contracts, contract, AUTUMN), plans=plans)
 
@@ -318,7 +313,7 @@ def test_plan_that_is_tried_changes_the_cost_and_not_the_revenue() -> None:
     old = Terms("acme", registry.contract_histories["acme"], registry.all_experts, registry.plan_histories)
     new = put_plan(old, a_plan(starts_on="2027-01-01", base=FIXED))
 
-    compared = backtest(world.store.stored_cases.values(), old, new, MARCH, at("2026-06-01"))
+    compared = backtest(world.store.past_cases("acme"), old, new, MARCH, at("2026-06-01"))
 
     assert (only_rate(compared.old).cost, only_rate(compared.new).cost) == ({"USD": 177}, {"USD": 300})
     assert only_rate(compared.old).revenue == only_rate(compared.new).revenue == 297

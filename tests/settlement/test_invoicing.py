@@ -68,7 +68,7 @@ class Story:
 
     def check(self) -> None:
         self.world.check()
-        assert reconcile(self.world.store, self.stripe).differences == ()
+        assert reconcile(self.world.store, self.stripe, at(self.now)).differences == ()
 
 
 UNPAID = ("unbilled", "receivable")

@@ -1,19 +1,22 @@
 """Price changes need two people: what waits, who may approve it, and what then is written."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from billing.contracts import Contract, ContractHistory
+from ledger.money import Currency
 from payouts.plans import PlanHistory
+from payouts.policy import PayoutPolicy
 from settlement.apply import Applied, CurrentTerms, Kind, NewTerms, TermsRefused, plan_changes
+from settlement.identity import is_same_person
 from settlement.ports import Contention
 from settlement.price_changes import (
-    ContractChange,
+    PriceChange,
     PriceChangeRefused,
     approve,
     content_hash,
-    is_same_person,
     propose,
     sign_first_versions,
     split_price_changes,
@@ -24,6 +27,7 @@ from tests.world import a_contract, a_plan, an_expert, per_unit
 
 AS_OF, NEXT_DAY = date(2026, 10, 10), date(2026, 10, 11)
 DEARER = a_contract(per_unit("1.09"), starts_on="2026-11-01")
+MORE = a_plan(starts_on="2026-11-01", base={"kind": "share", "percent": "65"})
 
 
 def a_client(client_id: str) -> Client:
@@ -41,7 +45,7 @@ def a_registry(*clients: str) -> FakeRegistry:
     )
 
 
-def waiting_changes(registry: FakeRegistry, *contracts: Contract) -> tuple[ContractChange, ...]:
+def waiting_changes(registry: FakeRegistry, *contracts: Contract) -> tuple[PriceChange, ...]:
     planned = plan_changes(registry.current_terms(), NewTerms(contracts=contracts), AS_OF)
     at_once, waiting = split_price_changes(registry.current_terms(), planned)
     assert at_once == ()
@@ -72,8 +76,8 @@ def test_changed_contract_waits_and_everything_else_does_not() -> None:
         ("contract", "globex"),
         ("pay_plan", "standard"),
     ]
-    assert [(change.client, change.what, change.revision) for change in waiting] == [
-        ("acme", "new version from 2026-11", 2)
+    assert [(change.kind, change.id, change.what, change.revision) for change in waiting] == [
+        (Kind.CONTRACT, "acme", "new version from 2026-11", 2)
     ]
 
 
@@ -102,22 +106,48 @@ def test_same_proposal_twice_is_one_and_stays_with_whoever_came_first() -> None:
     assert len(registry.proposals()) == 1
 
 
-def test_pay_plan_that_needs_the_waiting_price_is_refused_until_it_is_approved() -> None:
-    cheap = a_contract(per_unit("0.01"))
-    current = CurrentTerms(
+def test_changed_pay_plan_waits_and_a_new_one_does_not() -> None:
+    registry = a_registry("acme")
+    registry.terms = replace(registry.terms, plans={"standard": PlanHistory("standard", (a_plan(),))})
+    new = NewTerms(plans=(MORE, a_plan(id="gold")))
+
+    at_once, waiting = split_price_changes(registry.terms, plan_changes(registry.terms, new, AS_OF))
+
+    assert [change.id for change in at_once] == ["gold"]
+    assert [(change.kind, change.id, change.what) for change in waiting] == [
+        (Kind.PAY_PLAN, "standard", "new version from 2026-11-01")
+    ]
+
+
+def cheap_terms() -> CurrentTerms:
+    """Maya earns the whole of a price of one cent."""
+    return CurrentTerms(
         clients={"acme": a_client("acme")},
-        contracts={"acme": ContractHistory("acme", (cheap,))},
+        contracts={"acme": ContractHistory("acme", (a_contract(per_unit("0.01")),))},
         plans={"standard": PlanHistory("standard", (a_plan(base={"kind": "share", "percent": "100"}),))},
         experts={"maya": an_expert()},
     )
+
+
+def test_assignment_that_needs_the_waiting_price_is_refused_until_it_is_approved() -> None:
+    current, gold = cheap_terms(), a_plan(id="gold", starts_on="2026-11-01")
+    new = NewTerms(contracts=(DEARER,), plans=(gold,), experts=(an_expert(assignments={"acme": "gold"}),))
+
+    with pytest.raises(TermsRefused, match=r"60% of the list price 0\.01 USD .* waits for a second person: apply this"):
+        plan_changes(current, new, AS_OF)
+    approved = replace(current, contracts={"acme": ContractHistory("acme", (a_contract(per_unit("0.01")), DEARER))})
+    assert len(plan_changes(approved, NewTerms(plans=new.plans, experts=new.experts), AS_OF)) == 2
+
+
+def test_price_and_pay_plan_that_need_each_other_wait_together() -> None:
+    current = cheap_terms()
     lower = a_plan(starts_on="2026-11-01", base={"kind": "share", "percent": "50"})
 
-    with pytest.raises(TermsRefused, match=r"50% of the list price 0\.01 USD .* waits for a second person: apply this"):
-        plan_changes(current, NewTerms(contracts=(DEARER,), plans=(lower,)), AS_OF)
-    approved = CurrentTerms(
-        current.clients, {"acme": ContractHistory("acme", (cheap, DEARER))}, current.plans, current.experts
-    )
-    assert len(plan_changes(approved, NewTerms(plans=(lower,)), AS_OF)) == 1
+    changes = plan_changes(current, NewTerms(contracts=(DEARER,), plans=(lower,)), AS_OF)
+
+    assert [change.id for change in split_price_changes(current, changes)[1]] == ["acme", "standard"]
+    with pytest.raises(TermsRefused, match=r"50% of the list price 0\.01 USD is below one minor unit"):
+        plan_changes(current, NewTerms(plans=(lower,)), AS_OF)
 
 
 # -- the hash ----------------------------------------------------------------------------------------------------------
@@ -131,11 +161,12 @@ def test_hash_is_of_every_value_and_of_what_it_changes() -> None:
         waiting_changes(a_registry("acme"), dearer_still),
         waiting_changes(a_registry("acme"), a_contract(per_unit("1.09"), starts_on="2026-12-01")),
         waiting_changes(a_registry("acme"), a_contract(per_unit("1.09"), starts_on="2026-11-01", net_days=31)),
-        (ContractChange(change.client, change.versions, change.revision + 1, change.what),),
-        (ContractChange("globex", change.versions, change.revision, change.what),),
+        (replace(change, revision=change.revision + 1),),
+        (replace(change, id="globex"),),
+        (replace(change, kind=Kind.PAY_PLAN),),
     ]
 
-    assert len({content_hash((change,)), *(content_hash(other) for other in others)}) == 6
+    assert len({content_hash((change,)), *(content_hash(other) for other in others)}) == 7
 
 
 def test_hash_does_not_depend_on_the_order_of_clients() -> None:
@@ -156,7 +187,7 @@ def test_approval_writes_exactly_what_was_proposed_and_records_both_people() -> 
 
     assert written.document == ContractHistory("acme", (a_contract(), DEARER))
     assert registry.terms.contracts["acme"] == written.document
-    assert registry.terms.applied["acme"] == (Applied(("2026-11",), "alice", AS_OF, "bob", NEXT_DAY),)
+    assert registry.terms.applied[Kind.CONTRACT, "acme"] == (Applied(("2026-11",), "alice", AS_OF, "bob", NEXT_DAY),)
     assert registry.proposals() == []
 
 
@@ -193,7 +224,7 @@ def test_of_two_proposals_for_one_contract_the_second_is_outdated() -> None:
     second = proposed(registry, a_contract(per_unit("1.19"), starts_on="2026-11-01"))
     approve(registry, first, "bob", NEXT_DAY)
 
-    with pytest.raises(PriceChangeRefused, match="the contract of acme has changed since"):
+    with pytest.raises(PriceChangeRefused, match="the contract acme has changed since"):
         approve(registry, second, "bob", NEXT_DAY)
     assert registry.terms.contracts["acme"].versions[-1] == DEARER
 
@@ -222,13 +253,33 @@ def test_approval_that_was_interrupted_is_completed_by_approving_again() -> None
     assert registry.proposals() == []
 
 
+def test_price_and_pay_plan_are_approved_together_and_both_say_who_did() -> None:
+    registry = a_registry("acme")
+    registry.terms = replace(
+        registry.terms,
+        plans={"standard": PlanHistory("standard", (a_plan(),))},
+        revisions={**registry.terms.revisions, (Kind.PAY_PLAN, "standard"): 1},
+    )
+    planned = plan_changes(registry.terms, NewTerms(contracts=(DEARER,), plans=(MORE,)), AS_OF)
+    proposal = propose(registry, split_price_changes(registry.terms, planned)[1], "alice", AS_OF).id
+
+    assert list(registry.terms.plans["standard"].versions) == [a_plan()]
+    approve(registry, proposal, "bob", NEXT_DAY)
+
+    assert list(registry.terms.plans["standard"].versions) == [a_plan(), MORE]
+    assert registry.terms.applied == {
+        (Kind.CONTRACT, "acme"): (Applied(("2026-11",), "alice", AS_OF, "bob", NEXT_DAY),),
+        (Kind.PAY_PLAN, "standard"): (Applied(("2026-11-01",), "alice", AS_OF, "bob", NEXT_DAY),),
+    }
+
+
 def test_history_keeps_every_signature() -> None:
     registry = a_registry("acme")
     approve(registry, proposed(registry, DEARER), "bob", NEXT_DAY)
     cheaper = a_contract(per_unit("0.89"), starts_on="2026-11-01")
     approve(registry, proposed(registry, cheaper, by="bob"), "alice", NEXT_DAY)
 
-    assert [(it.versions, it.proposed_by, it.approved_by) for it in registry.terms.applied["acme"]] == [
+    assert [(it.versions, it.proposed_by, it.approved_by) for it in registry.terms.applied[Kind.CONTRACT, "acme"]] == [
         (("2026-11",), "alice", "bob"),
         (("2026-11",), "bob", "alice"),
     ]
@@ -261,3 +312,22 @@ def test_first_version_needs_nobody_else_and_says_who_applied_it() -> None:
 )
 def test_one_person_under_another_role_stays_one_person(other: str, expected: bool) -> None:  # noqa: FBT001  # a case
     assert is_same_person("arn:aws:sts::111122223333:assumed-role/Prices/alice@corp.example", other) is expected
+
+
+def test_nobody_raises_a_payout_limit_alone() -> None:
+    registry, code = a_registry("acme"), Currency("USD")
+    policy, looser = PayoutPolicy(id=code, approve_above="100.00"), PayoutPolicy(id=code, approve_above="9000.00")
+    first = plan_changes(registry.current_terms(), NewTerms(policies=(policy,)), AS_OF)
+    assert split_price_changes(registry.current_terms(), first) == (first, ())
+    registry.write(first)
+
+    changes = plan_changes(registry.current_terms(), NewTerms(policies=(looser,)), AS_OF)
+    at_once, waiting = split_price_changes(registry.current_terms(), changes)
+    proposal = propose(registry, waiting, "alice", AS_OF)
+
+    assert (at_once, registry.current_terms().policies) == ((), {"USD": policy})
+    with pytest.raises(PriceChangeRefused, match="somebody else"):
+        approve(registry, proposal.id, "alice", AS_OF)
+    (written,) = approve(registry, proposal.id, "bob", AS_OF)
+    assert registry.current_terms().policies == {"USD": looser}
+    assert written.applied[-1] == Applied(("USD",), "alice", AS_OF, "bob", AS_OF)

@@ -48,7 +48,7 @@ class FailPayoutBody(TypedDict):
 
 
 class CapabilityBody(TypedDict):
-    """An account and the status of its transfers capability: active, pending or restricted."""
+    """An account and the status of its transfers capability: active, pending, rejected, restricted or unsupported."""
 
     account: str
     status: str
@@ -58,6 +58,40 @@ class AccountBody(TypedDict):
     """An account."""
 
     account: str
+
+
+class BankBody(TypedDict):
+    """An account and its new bank account for a currency (usd), the default one unless said otherwise.
+
+    `number`: one that others may have had; `instant`: whether it takes instant payouts.
+    """
+
+    account: str
+    currency: NotRequired[str]
+    number: NotRequired[str]
+    instant: NotRequired[bool]
+    default: NotRequired[bool]
+
+
+class RefundBody(TypedDict):
+    """A refund."""
+
+    refund: str
+
+
+class DisputeBody(TypedDict):
+    """A charge that the client's bank takes back, and how much of it in minor units; without an amount, all."""
+
+    charge: str
+    amount: NotRequired[int]
+
+
+class DecisionBody(TypedDict):
+    """How the bank decides a dispute, and whether Stripe returns its fee."""
+
+    dispute: str
+    won: bool
+    fee_returned: NotRequired[bool]
 
 
 class FeeBody(TypedDict):
@@ -137,12 +171,6 @@ def clear_faults(world: World, _call: Call) -> JsonObject:
 def set_capability(world: World, call: Call) -> JsonObject:
     """Change an account's transfers capability; tells the account."""
     return accounts.set_transfers_status(world, call.params["account"], call.params["status"])
-
-
-def resume_payouts(world: World, call: Call) -> JsonObject:
-    """The expert gave a working bank account: automatic payouts, stopped by a failed one, go on."""
-    accounts.set_payouts_enabled(world, call.params["account"], enabled=True)
-    return {"account": call.params["account"], "payouts_enabled": True}
 
 
 def onboard(world: World, call: Call) -> JsonObject:

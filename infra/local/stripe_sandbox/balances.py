@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.local.stripe_sandbox.errors import ApiError
+from infra.local.stripe_sandbox.listing import page
 from infra.local.stripe_sandbox.store import rendered
 from infra.local.stripe_sandbox.world import DAY_SECONDS, Call, World
 
@@ -23,10 +24,13 @@ REPORTING_CATEGORIES = {
     "charge": "charge",
     "payment": "charge",
     "payment_refund": "refund",
+    "refund": "refund",
+    "refund_failure": "refund_failure",
     "transfer": "transfer",
     "transfer_refund": "transfer_reversal",
     "topup": "topup",
     "payout": "payout",
+    "payout_cancel": "payout_reversal",
     "payout_failure": "payout_reversal",
     "stripe_fee": "fee",
 }
@@ -36,7 +40,7 @@ REPORTING_CATEGORIES = {
 class Movement:
     """Money that moves on one account: `amount` before `fee`, both in minor units, `amount` negative when it leaves.
 
-    Without `available_at` (epoch seconds) it is available at once.
+    Without `available_at` (epoch seconds) it is available at once. `category` tells what an adjustment is.
     """
 
     type: str
@@ -47,6 +51,7 @@ class Movement:
     fee: int = 0
     available_at: int | None = None
     description: str | None = None
+    category: str | None = None
 
 
 def card_fee(amount: int) -> int:
@@ -77,7 +82,7 @@ def move(world: World, movement: Movement) -> JsonObject:
         "fee": movement.fee,
         "fee_details": _fee_details(movement),
         "net": net,
-        "reporting_category": REPORTING_CATEGORIES[movement.type],
+        "reporting_category": movement.category or REPORTING_CATEGORIES[movement.type],
         "source": movement.source,
         "status": "pending" if pending else "available",
         "type": movement.type,
@@ -119,7 +124,7 @@ def plan_payout_run(world: World, account_id: str | None) -> None:
     if account_id is None:
         return
     account = world.store.kind_of("acct")[account_id]
-    if account["_payouts_enabled"] and not account["_payout_run_planned"]:
+    if not account["_payout_run_planned"]:
         account["_payout_run_planned"] = True
         world.schedule((world.now // DAY_SECONDS + 1) * DAY_SECONDS, "pay_out_account", account_id)
 
@@ -145,6 +150,21 @@ def _sums(world: World, account: str | None, currency: str) -> dict[str, int]:
     owner = world.store.state["balances"].setdefault(account or "platform", {})
     sums: dict[str, int] = owner.setdefault(currency, {"available": 0, "pending": 0})
     return sums
+
+
+def list_transactions(world: World, call: Call) -> JsonObject:
+    """The account's transactions, newest first; with `payout` those that it paid out, and its own.
+
+    Refused until Stripe knows them, and for a manual payout, of which it never knows
+    (https://docs.stripe.com/payouts/reconciliation). The codes of these refusals are unverified.
+    """
+    if "payout" in call.params:
+        payout = world.store.get(call.params["payout"], "payout", account=call.account, param="payout")
+        if not payout["automatic"]:
+            raise ApiError("Balance transaction history can only be filtered on automatic payouts.", param="payout")
+        if payout["reconciliation_status"] != "completed":
+            raise ApiError("The payout is not reconciled yet.", code="payout_reconciliation_not_ready", param="payout")
+    return page(call, world.store.newest_first("txn", account=call.account))
 
 
 def retrieve_balance(world: World, call: Call) -> JsonObject:

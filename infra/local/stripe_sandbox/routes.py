@@ -18,6 +18,8 @@ from infra.local.stripe_sandbox import (
     accounts,
     admin,
     balances,
+    bank_accounts,
+    disputes,
     faults,
     invoices,
     payments,
@@ -146,6 +148,11 @@ _INVOICES = (
     ),
     Route("GET", "/v1/credit_notes", params.CreditNoteListParams, list_of("cn"), "created customer invoice"),
     Route("GET", "/v1/credit_notes/<id>", params.CreditNoteRetrieveParams, retrieve("credit_note")),
+    Route("POST", "/v1/refunds", params.RefundCreateParams, disputes.create_refund, "amount charge metadata reason"),
+    Route("GET", "/v1/refunds", params.RefundListParams, list_of("re"), "charge created payment_intent"),
+    Route("GET", "/v1/refunds/<id>", params.RefundRetrieveParams, retrieve("refund")),
+    Route("GET", "/v1/disputes", params.DisputeListParams, list_of("dp"), "charge created payment_intent"),
+    Route("GET", "/v1/disputes/<id>", params.DisputeRetrieveParams, retrieve("dispute")),
 )
 
 _MONEY = (
@@ -190,7 +197,7 @@ _MONEY = (
         "GET",
         "/v1/balance_transactions",
         params.BalanceTransactionListParams,
-        list_of("txn"),
+        balances.list_transactions,
         "created currency payout source type",
         connected=True,
     ),
@@ -227,6 +234,7 @@ _MONEY = (
         connected=True,
     ),
     Route("GET", "/v1/payouts/<id>", params.PayoutRetrieveParams, retrieve("payout"), connected=True),
+    Route("POST", "/v1/payouts/<id>/cancel", params.PayoutCancelParams, payouts.cancel_payout, connected=True),
 )
 
 _CONNECT = (
@@ -247,6 +255,13 @@ _CONNECT = (
     ),
     Route(
         "POST", "/v2/core/account_links", v2.AccountLinkCreateParams, accounts.create_account_link, "account use_case"
+    ),
+    Route(
+        "GET",
+        "/v1/accounts/<account>/external_accounts",
+        params.AccountExternalAccountListParams,
+        bank_accounts.list_bank_accounts,
+        "object",
     ),
 )
 
@@ -283,7 +298,11 @@ def _controls(controls: admin.Admin) -> tuple[Route, ...]:
         Route("POST", "/_sandbox/pay_invoice", admin.PayInvoiceBody, payments.pay_invoice),
         Route("POST", "/_sandbox/fail_payment", admin.FailPaymentBody, payments.fail_payment),
         Route("POST", "/_sandbox/fail_payout", admin.FailPayoutBody, payouts.fail_payout),
-        Route("POST", "/_sandbox/resume_payouts", admin.AccountBody, admin.resume_payouts),
+        Route("POST", "/_sandbox/fail_refund", admin.RefundBody, disputes.fail_refund),
+        Route("POST", "/_sandbox/dispute", admin.DisputeBody, disputes.open_dispute),
+        Route("POST", "/_sandbox/close_dispute", admin.DecisionBody, disputes.close_dispute),
+        Route("POST", "/_sandbox/resume_payouts", admin.AccountBody, accounts.mend_banks),
+        Route("POST", "/_sandbox/bank", admin.BankBody, accounts.replace_bank),
         Route("POST", "/_sandbox/capability", admin.CapabilityBody, admin.set_capability),
         Route("GET", "/_sandbox/onboarding/<id>", NoParams, admin.onboard),
         Route("GET", "/_sandbox/hosted_invoices/<id>", NoParams, retrieve("invoice")),

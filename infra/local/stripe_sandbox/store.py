@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from infra.local.stripe_sandbox.parameters import JsonObject
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+
+
+class StateOutdated(Exception):
+    """A saved state that this version of the sandbox cannot go on with."""
 
 
 class Store:
@@ -76,7 +80,7 @@ class Store:
         """Take over a saved state; one of another version is refused."""
         loaded = json.loads(path.read_text(encoding="utf-8"))
         if loaded.get("version") != STATE_VERSION:
-            raise ValueError(f"{path} holds sandbox state of version {loaded.get('version')}, not {STATE_VERSION}")
+            raise StateOutdated(f"{path} was written by another version of the sandbox; start afresh, with --fresh")
         self.state.clear()
         self.state.update(loaded)
 
@@ -101,22 +105,32 @@ def rendered(record: JsonObject) -> JsonObject:
 
 
 def expanded(store: Store, record: JsonObject, paths: list[str]) -> JsonObject:
-    """The object with the ids at these paths (`latest_charge.balance_transaction`, `data.customer`) made objects."""
+    """The object with the ids at these paths (`latest_charge.balance_transaction`, `data.customer`) made objects.
+
+    In a list, entries that lack the property stay as they are; a path that none of them has is refused.
+    """
     shown = rendered(record)
     for path in paths:
-        _expand(store, shown, path.split("."), path)
+        if not _expand(store, [shown], path.split(".")):
+            raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
     return shown
 
 
-def _expand(store: Store, shown: JsonObject, steps: list[str], path: str) -> None:
-    value = shown.get(steps[0])
-    if isinstance(value, str) and (found := store.find(value)) is not None:
-        shown[steps[0]] = value = rendered(found)
-    elif isinstance(value, str) or steps[0] not in shown:
-        raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
-    for child in value if isinstance(value, list) else [value]:
-        if isinstance(child, dict) and len(steps) > 1:
-            _expand(store, child, steps[1:], path)
+def _expand(store: Store, shown: list[JsonObject], steps: list[str]) -> bool:
+    """Expand the property in each object; whether at least one has it, or there are no objects."""
+    if not steps or not shown:
+        return True
+    held = [record for record in shown if record.get(steps[0], "") != ""]
+    for record in held:
+        value = record[steps[0]]
+        if isinstance(value, str):
+            found = store.find(value)
+            if found is None:
+                return False
+            record[steps[0]] = rendered(found)
+    children = [record[steps[0]] for record in held]
+    flat = [child for value in children for child in (value if isinstance(value, list) else [value])]
+    return bool(held) and _expand(store, [child for child in flat if isinstance(child, dict)], steps[1:])
 
 
 def changed_metadata(current: dict[str, str], given: dict[str, str] | str | None) -> dict[str, str]:

@@ -21,6 +21,8 @@ TASKS: dict[str, Callable[[World, str], None]] = {
     "pay_out_account": payouts.pay_out_account,
     "payout_arrives": payouts.payout_arrives,
     "payout_fails": payouts.payout_fails,
+    "payout_reconciled": payouts.payout_reconciled,
+    "payout_submitted": payouts.payout_submitted,
     "topup_succeeds": payouts.topup_succeeds,
 }
 

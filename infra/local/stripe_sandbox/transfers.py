@@ -122,15 +122,35 @@ def create_reversal(world: World, call: Call) -> JsonObject:
         "source_refund": None,
         "transfer": transfer["id"],
     }
-    taken = Movement(
-        "payment_refund", -amount, transfer["currency"], reversal["destination_payment_refund"], transfer["destination"]
-    )
-    move(world, taken)
+    _refund_destination(world, transfer, reversal)
     back = move(world, Movement("transfer_refund", amount, transfer["currency"], reversal["id"]))
     reversal["balance_transaction"] = back["id"]
     world.store.add(reversal)
     _count_reversal(world, transfer, reversal)
     return reversal
+
+
+def _refund_destination(world: World, transfer: JsonObject, reversal: JsonObject) -> None:
+    """The refund by which the connected account sees the reversal."""
+    refund_id, account = reversal["destination_payment_refund"], transfer["destination"]
+    taken = move(world, Movement("payment_refund", -reversal["amount"], reversal["currency"], refund_id, account))
+    world.store.add(
+        {
+            "id": refund_id,
+            "object": "refund",
+            "amount": reversal["amount"],
+            "balance_transaction": taken["id"],
+            "charge": transfer["destination_payment"],
+            "created": world.now,
+            "currency": reversal["currency"],
+            "metadata": {},
+            "reason": None,
+            "source_transfer_reversal": reversal["id"],
+            "status": "succeeded",
+            "transfer_reversal": None,
+            "_account": account,
+        }
+    )
 
 
 def _count_reversal(world: World, transfer: JsonObject, reversal: JsonObject) -> None:

@@ -1,45 +1,17 @@
 """Payouts: one transfer whatever crashes, fails or comes twice."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
-
 import pytest
 
 from payouts.payouts import Payout, PayoutStatus
-from settlement.pay import plan_run, send_payout
 from settlement.ports import Changes, Contention
 from settlement.reconcile import reconcile
+from settlement.send_payouts import send_payout
 from settlement.stripe_port import NotEnoughFunds, StripeBusy, StripeRefused, StripeUnclear
+from tests.crashes import Crash, CrashPoints
 from tests.fake_stripe import FakeStripe
 from tests.world import World, a_plan, an_expert, at
 
 MONDAY, LATER = at("2026-03-16"), at("2026-03-18")
-
-
-class Crash(BaseException):
-    """The process ends here."""
-
-
-@dataclass
-class CrashPoints:
-    """Crash at the n-th boundary: before or after any write and any call to Stripe."""
-
-    at: int
-    seen: Iterator[int] = field(default_factory=count)
-
-    def passing(self) -> None:
-        if next(self.seen) == self.at:
-            raise Crash
-
-    def around(self, call: Callable[..., object]) -> Callable[..., object]:
-        def guarded(*args: object, **kwargs: object) -> object:
-            self.passing()
-            answer = call(*args, **kwargs)
-            self.passing()
-            return answer
-
-        return guarded
 
 
 def a_world_with_earnings() -> World:
@@ -51,13 +23,17 @@ def a_world_with_earnings() -> World:
 
 
 def planned(world: World) -> Payout:
-    [payout] = plan_run(world.store, world.registry, MONDAY).payouts
+    """Maya's payout of the week, planned now or before."""
+    world.plan_payouts("2026-03-16")
+    payout = world.store.payout("payout:maya:USD:2026-W12")
+    assert payout is not None
     return payout
 
 
 def test_a_run_planned_twice_plans_each_payout_once() -> None:
     world = a_world_with_earnings()
-    assert planned(world) == planned(world)
+    assert planned(world).gross == 590
+    assert world.plan_payouts("2026-03-16") == []
     assert world.balance("expert/maya/payable") == "0.00"
     assert world.balance("expert/maya/in_transit") == "-5.90"
     world.check()
@@ -74,11 +50,11 @@ def test_a_sent_payout_leaves_the_stripe_balance_and_sending_it_again_does_nothi
     world, stripe = a_world_with_earnings(), FakeStripe()
     payout = planned(world)
     for _ in range(2):
-        assert send_payout(world.store, stripe, payout.id, MONDAY).status == PayoutStatus.SENT
+        assert send_payout(world.store, world.registry, stripe, payout.id, MONDAY).status == PayoutStatus.SENT
     assert len(stripe.transfers) == 1
     assert world.balance("expert/maya/in_transit") == "0.00"
     assert world.balance("stripe/balance") == "-5.90"
-    assert reconcile(world.store, stripe).is_clean
+    assert reconcile(world.store, stripe, LATER).is_clean
 
 
 @pytest.mark.parametrize("is_made", [False, True])
@@ -86,10 +62,10 @@ def test_an_unclear_answer_keeps_the_reservation_and_the_next_try_finds_or_repea
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(StripeUnclear("timed out"), is_made)])
     payout = planned(world)
     with pytest.raises(StripeUnclear):
-        send_payout(world.store, stripe, payout.id, MONDAY)
+        send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
     assert world.store.payout(payout.id).status == PayoutStatus.UNKNOWN  # type: ignore[union-attr]
     assert world.balance("expert/maya/in_transit") == "-5.90"
-    done = send_payout(world.store, stripe, payout.id, LATER)
+    done = send_payout(world.store, world.registry, stripe, payout.id, LATER)
     assert (done.status, done.attempt, len(stripe.transfers)) == (PayoutStatus.SENT, 1, 1)
 
 
@@ -98,14 +74,14 @@ def test_a_stored_error_ends_the_attempt_and_a_new_key_is_used() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(replayed, False)])
     payout = planned(world)
     with pytest.raises(StripeUnclear):
-        send_payout(world.store, stripe, payout.id, MONDAY)
-    done = send_payout(world.store, stripe, payout.id, LATER)
+        send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
+    done = send_payout(world.store, world.registry, stripe, payout.id, LATER)
     assert (done.status, done.attempt, len(stripe.transfers)) == (PayoutStatus.SENT, 2, 1)
 
 
 def test_a_stored_error_after_the_transfer_was_made_is_no_second_transfer() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(StripeUnclear("500", replayed=True), True)])
-    done = send_payout(world.store, stripe, planned(world).id, MONDAY)
+    done = send_payout(world.store, world.registry, stripe, planned(world).id, MONDAY)
     assert (done.status, done.attempt, len(stripe.transfers)) == (PayoutStatus.SENT, 1, 1)
 
 
@@ -113,10 +89,10 @@ def test_missing_funds_wait_and_are_sent_once_they_are_there() -> None:
     short = NotEnoughFunds("balance_insufficient", "too little")
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(short, False)])
     payout = planned(world)
-    waiting = send_payout(world.store, stripe, payout.id, MONDAY)
-    assert (waiting.status, waiting.why) == (PayoutStatus.PLANNED, "balance_insufficient")
+    waiting = send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
+    assert (waiting.status, waiting.why) == (PayoutStatus.APPROVED, "balance_insufficient")
     assert world.balance("expert/maya/in_transit") == "-5.90"
-    done = send_payout(world.store, stripe, payout.id, LATER)
+    done = send_payout(world.store, world.registry, stripe, payout.id, LATER)
     assert (done.status, done.attempt, len(stripe.transfers)) == (PayoutStatus.SENT, 2, 1)
 
 
@@ -124,15 +100,15 @@ def test_a_busy_stripe_changes_nothing() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(StripeBusy("429"), False)])
     payout = planned(world)
     with pytest.raises(StripeBusy):
-        send_payout(world.store, stripe, payout.id, MONDAY)
+        send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
     assert world.store.payout(payout.id).status == PayoutStatus.SENDING  # type: ignore[union-attr]
-    assert send_payout(world.store, stripe, payout.id, LATER).attempt == 1
+    assert send_payout(world.store, world.registry, stripe, payout.id, LATER).attempt == 1
     assert len(stripe.transfers) == 1
 
 
 def test_a_definitive_refusal_gives_the_reservation_back() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe(fail=[(StripeRefused("account_closed", "closed"), False)])
-    failed = send_payout(world.store, stripe, planned(world).id, MONDAY)
+    failed = send_payout(world.store, world.registry, stripe, planned(world).id, MONDAY)
     assert (failed.status, failed.why) == (PayoutStatus.FAILED, "account_closed")
     assert world.balance("expert/maya/payable") == "-5.90"
     assert world.balance("expert/maya/in_transit") == "0.00"
@@ -160,12 +136,12 @@ def test_two_workers_on_one_payout_make_one_transfer() -> None:
     def rival(changes: Changes) -> None:
         if changes.payouts and not entered:
             entered.append(changes)
-            send_payout(world.store, stripe, payout.id, MONDAY)
+            send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
 
     world.store.before_commit = rival
     with pytest.raises(Contention):
-        send_payout(world.store, stripe, payout.id, MONDAY)
-    assert send_payout(world.store, stripe, payout.id, LATER).status == PayoutStatus.SENT
+        send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
+    assert send_payout(world.store, world.registry, stripe, payout.id, LATER).status == PayoutStatus.SENT
     assert len(stripe.transfers) == 1
 
 
@@ -179,14 +155,14 @@ def test_a_crash_at_any_boundary_and_a_second_try_make_one_transfer(
         for thing, name in ((world.store, "commit"), (stripe, "transfer"), (stripe, "find_transfer")):
             patched.setattr(thing, name, crash.around(getattr(thing, name)))
         try:
-            send_payout(world.store, stripe, planned(world).id, MONDAY)
+            send_payout(world.store, world.registry, stripe, planned(world).id, MONDAY)
         except Crash:
             pass
         else:
             assert point >= 8, "a run has eight boundaries: plan, sending, transfer, sent"
-    done = send_payout(world.store, stripe, planned(world).id, LATER)
+    done = send_payout(world.store, world.registry, stripe, planned(world).id, LATER)
     assert done.status == PayoutStatus.SENT
     assert len(stripe.transfers) == 1
     assert world.balance("stripe/balance") == "-5.90"
-    assert reconcile(world.store, stripe).is_clean
+    assert reconcile(world.store, stripe, LATER).is_clean
     world.check()
