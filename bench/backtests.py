@@ -1,8 +1,6 @@
 """A backtest of 100,000 cases, old terms against new: seconds, and memory that does not grow with the cases."""
 
 import json
-import resource
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +13,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from urllib3 import HTTPResponse
 
-from bench.timing import spread
+from bench.timing import peak_mib, spread
 from bench.world import CLIENT, cases, sample_terms
 from billing.periods import Period, PeriodState
 from events.facts import FACTS
@@ -106,19 +104,14 @@ class _Memory:
     def watched(self, made: Iterator[PastCase]) -> Iterator[PastCase]:
         for number, case in enumerate(made, 1):
             if number == self.at:
-                self.peak = _peak_mib()
+                self.peak = peak_mib()
             yield case
 
 
 def _memory_growth(number: int) -> float:
     memory = _Memory(at=min(10_000, number))
     _backtest(memory.watched(cases(number)), number)
-    return round(_peak_mib() - memory.peak, 1)
-
-
-def _peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return round(peak_mib() - memory.peak, 1)
 
 
 # -- cases as the table holds them -------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """How repeated measurements are summed up."""
 
+import resource
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -24,3 +26,9 @@ class Spread:
 def spread(seconds: Sequence[float]) -> Spread:
     """The spread of at least one measurement."""
     return Spread(min(seconds), median(seconds))
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

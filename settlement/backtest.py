@@ -222,10 +222,10 @@ class _Side:
         if period not in self.months:
             self.elsewhere += 1
             return
-        was_reopened = Reopened in map(type, facts)
         try:
-            state = None if was_reopened else self._remember(case, number, due, period)
-            self._count(state or self._decide(case, facts, number, due), due, period)
+            earlier = tuple(self._earlier(case, facts, number, due)) if Reopened in map(type, facts) else ()
+            state = None if earlier else self._remember(case, number, due, period)
+            self._count(state or self._decide(case, number, earlier, due), due, period)
         except CannotDecide as cannot:
             self._cannot(case, cannot, period)
 
@@ -277,9 +277,9 @@ class _Side:
             found = self.plain[id(terms)] = _is_plain(terms)
         return found
 
-    def _decide(self, case: PastCase, facts: tuple[Fact, ...], number: int, due: Due) -> CycleState:
+    def _decide(self, case: PastCase, number: int, earlier: tuple[Due | Unsolved, ...], due: Due) -> CycleState:
         """What the engine decides of a cycle, and of what it went through before; raises CannotDecide."""
-        outcomes = (*self._earlier(case, facts, number, due), due)
+        outcomes = (*earlier, due)
         settled = {self.calendar.period_at(it.settled_at) for it in outcomes if isinstance(it, Due)}
         state = CycleState(number)
         periods: Mapping[Period, PeriodState] = {period: self._state_of(period) for period in settled}

@@ -145,6 +145,8 @@ class Solution:
     @property
     def upheld_for(self) -> frozenset[Party]:
         """The parties that won a dispute about it."""
+        if not self.disputes:
+            return frozenset()
         return frozenset(dispute.by for dispute, decision in self.disputes if decision is not None and decision.upheld)
 
     @property

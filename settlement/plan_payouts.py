@@ -8,7 +8,7 @@ from itertools import islice
 
 from ledger.accounts import expert_in_transit, expert_payable
 from ledger.entries import Entry, EntryId, evidence, expert_book, postings
-from ledger.money import Currency, round_half_away
+from ledger.money import Currency, minor_unit_exponent, round_half_away
 from ledger.posting_rules import Reason
 from ledger.terms import exact_percent
 from payouts.payouts import Instant, Payout, PayoutStatus, payout_id
@@ -140,8 +140,7 @@ def decide_payout(
     missing = [*held_back(payee.expert, payee.status, request.day, policy.cooling_off_days)]
     missing += _too_little(payee, code, whole, request.day)
     missing += _too_much(policy, gross, spent, request.limits(code))
-    withheld = round_half_away(gross * exact_percent(payee.expert.withholding_percent))
-    fee = policy.instant_fee(gross - withheld) if request.is_instant else 0
+    gross, withheld, fee = _amounts(gross, payee, code, policy if request.is_instant else None)
     if fee is None:
         missing.append(HeldBack.NO_INSTANT_PAYOUTS)
     elif gross - withheld - fee <= 0:
@@ -153,6 +152,21 @@ def decide_payout(
     if fee is None or missing:
         return NotPaid(payee.expert.id, code, whole, tuple(missing))
     return _payout(payee, code, (gross, withheld, fee), request, policy)
+
+
+def _amounts(most: int, payee: Payee, code: Currency, instant: PayoutPolicy | None) -> tuple[int, int, int | None]:
+    """Gross, withheld and fee of the largest payout up to `most`; no fee where instant payouts are not offered.
+
+    In currencies with three decimals Stripe transfers multiples of ten only (https://docs.stripe.com/currencies): what
+    is beyond stays available.
+    """
+    step = 10 if minor_unit_exponent(code) == 3 else 1
+    while True:
+        withheld = round_half_away(most * exact_percent(payee.expert.withholding_percent))
+        fee = instant.instant_fee(most - withheld) if instant else 0
+        if fee is None or (most - withheld - fee) % step == 0:
+            return most, withheld, fee
+        most -= 1
 
 
 def _payout(
@@ -271,14 +285,17 @@ def _plan_payee(
 def plan_payout(
     store: PayoutStore, payee: Payee, code: Currency, request: Request, policy: PayoutPolicy | None
 ) -> Payout | NotPaid | None:
-    """Reserve the one payout of an expert in a currency and run, or find it made already."""
+    """Reserve the one payout of an expert in a currency and run, or find it made already.
+
+    Whether it was made is looked up behind the balances: nobody is told that nothing is left if it went into this one.
+    """
 
     def attempt() -> Payout | NotPaid | None:
+        limits = store.spent(request.limits(code)) if policy and policy.counts_totals else ()
+        owed = _release_oldest(store, payee.expert.id, code, request.day)
         made = store.payout(payout_id(payee.expert.id, code, request.run))
         if made is not None:
             return made
-        limits = store.spent(request.limits(code)) if policy and policy.counts_totals else ()
-        owed = _release_oldest(store, payee.expert.id, code, request.day)
         outcome = decide_payout(payee, owed, code, request, policy, {it.id: it.minor_units for it in limits})
         if isinstance(outcome, Payout):
             store.commit(_reserve(store, owed, outcome, limits, request))

@@ -8,10 +8,11 @@ from datetime import datetime
 from ledger.money import Currency
 from payouts.payouts import Payout, PayoutStatus
 from payouts.policy import PayoutPolicy
+from settlement.expert_status import ExpertStatus
 from settlement.ports import Contention
 from settlement.reconcile import reconcile
 from settlement.send_payouts import send_payout
-from settlement.stripe_port import StripeBusy, StripeUnclear
+from settlement.stripe_port import StripeBusy, StripeUnclear, TransfersCapability
 from tests.fake_stripe import FakeStripe
 from tests.interleaving import Outside, copied
 from tests.world import World, a_plan, an_expert, at
@@ -24,12 +25,15 @@ AGAIN = (Contention, StripeBusy, StripeUnclear, ConnectionError)
 
 
 def a_paying_world(*experts: str, cases: int = 2, plan: dict[str, object] | None = None, **fields: object) -> World:
-    """Each expert has 50.00 for each of so many cases, available on MONDAY, and a Stripe account; by default Maya."""
+    """Each expert has 50.00 for each of so many cases, available on MONDAY, and a bank account; Maya by default."""
     names = experts or ("maya",)
     terms: dict[str, object] = {"base": {"kind": "fixed", "amount": "50.00"}, "minimum_payout": "10.00"}
     world = World(plan=a_plan(**(terms | (plan or {}))), experts=names)
     world.registry.all_experts = {
         name: an_expert(name, **({"stripe_account": f"acct_{name}"} | fields)) for name in names
+    }
+    world.registry.known_statuses = {
+        name: ExpertStatus(name, transfers=TransfersCapability.ACTIVE, bank=f"bank_{name}") for name in names
     }
     world.send(*(world.completed(f"{name}-{i}", "2026-03-02", name) for name in names for i in range(cases)))
     return world

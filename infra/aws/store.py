@@ -335,13 +335,17 @@ def _write(transaction: TransactWrite, changes: Changes, released: frozenset[int
         transaction.delete(ParkedItem(parked_id=parked_id))
     for item, condition in _puts(changes):
         transaction.save(item, condition=condition)
+    available: dict[tuple[str, Currency], int] = {}  # added up: a transaction names an item once
     for place, hold in enumerate(changes.holds):
         if place in released:
-            to = HoldItem(expert=hold.expert, kind=f"{hold.currency}#{_AVAILABLE}")
-            transaction.update(to, actions=[HoldItem.amount.add(hold.minor_units), HoldItem.revision.add(1)])
+            key = (hold.expert, hold.currency)
+            available[key] = available.get(key, 0) + hold.minor_units
         else:
             added: list[Action] = [HoldItem.amount.add(hold.minor_units)]
             transaction.update(_hold_item(hold), actions=added, condition=HoldItem.released.does_not_exist())
+    for (expert, code), minor in available.items():
+        to = HoldItem(expert=expert, kind=f"{code}#{_AVAILABLE}")
+        transaction.update(to, actions=[HoldItem.amount.add(minor), HoldItem.revision.add(1)])
     for hold in changes.released:
         untouched = HoldItem.released.does_not_exist() & (HoldItem.amount == hold.minor_units)
         transaction.update(_hold_item(hold), actions=[HoldItem.released.set(True)], condition=untouched)
@@ -416,6 +420,8 @@ def _released_holds(refused: TransactWriteError, changes: Changes) -> frozenset[
     """The places in `changes.holds` that were refused because their day was released; holds are the first updates."""
     reasons = refused.cancellation_reasons
     updates = len(changes.holds) + len(changes.released) + len(changes.weeks)
+    if len(reasons) < updates:
+        return frozenset()  # the call itself was refused, by throttling say: that gives no reason for each item
     first = len(reasons) - updates
     codes = [reason.code if reason else None for reason in reasons]
     others = [code for place, code in enumerate(codes) if code and not first <= place < first + len(changes.holds)]

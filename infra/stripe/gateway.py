@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from fractions import Fraction
+from itertools import accumulate, pairwise
 
 import stripe as sdk
 from stripe import StripeClient
@@ -13,7 +15,7 @@ from infra.stripe.errors import stripe_errors
 from infra.stripe.experts import StripeExperts
 from infra.stripe.fields import day, tag
 from infra.stripe.pacing import PacedClient, Pacer
-from ledger.money import Currency, currency
+from ledger.money import Currency, Money, currency, minor_unit_exponent, round_half_away
 from settlement.registry import Client
 from settlement.stripe_port import (
     IssuedCreditNote,
@@ -100,16 +102,17 @@ class StripeGateway(StripeExperts):
     def _fill(self, invoice: Invoice, customer: str, stripe_invoice: str) -> None:
         items = self._v1.invoice_items.list({"invoice": stripe_invoice, "limit": 100})
         present = {tag(item.metadata, "solvent_line") for item in items.auto_paging_iter()}
-        for place, line in enumerate(invoice.lines):
+        for place, (line, amount) in enumerate(zip(invoice.lines, _item_amounts(invoice), strict=True)):
             if str(place) in present:
                 continue
             text = f"{line.quantity} x {line.text}" if line.kind is LineKind.USAGE else f"{line.kind}: {line.text}"
+            text += "" if amount == line.amount else f" (exactly {Money(line.amount, invoice.currency)})"
             self._v1.invoice_items.create(
                 {
                     "customer": customer,
                     "invoice": stripe_invoice,
                     "currency": invoice.currency.lower(),
-                    "amount": line.amount,
+                    "amount": amount,
                     "description": text,
                     "metadata": {"solvent_line": str(place)},
                 },
@@ -246,6 +249,17 @@ class StripeGateway(StripeExperts):
         for waiting in balance.pending:
             sums.setdefault(currency(waiting.currency.upper()), [0, 0])[1] += waiting.amount
         return [StripeBalance(code, available, pending) for code, (available, pending) in sorted(sums.items())]
+
+
+def _item_amounts(invoice: Invoice) -> list[int]:
+    """What Stripe is asked for each line: in currencies with three decimals multiples of ten, and the same in all.
+
+    Sums of lines are rounded, half away from zero, not the lines: the invoice's total is such a multiple already.
+    """
+    step = 10 if minor_unit_exponent(invoice.currency) == 3 else 1
+    through = accumulate(line.amount for line in invoice.lines)
+    rounded = [step * round_half_away(Fraction(minor, step)) for minor in through]
+    return [after - before for before, after in pairwise([0, *rounded])]
 
 
 def _since(found: sdk.Invoice) -> date:

@@ -217,8 +217,9 @@ def test_payout_policies_are_applied_and_read_by_currency(registry: DynamoRegist
 def test_what_is_known_of_an_expert_is_written_only_over_what_was_read(registry: DynamoRegistry) -> None:
     assert registry.statuses(["maya"]) == {"maya": ExpertStatus("maya")}
     passed = GatePassed(Gate.TRAINING, AS_OF, "lms", date(2027, 10, 10))
+    failed = (("po_1", datetime(2026, 10, 9, tzinfo=UTC)),)
     status = ExpertStatus(
-        "maya", (passed,), TransfersCapability.RESTRICTED, ("identity",), "bank_1", AS_OF, ("po_1",), 1
+        "maya", (passed,), TransfersCapability.RESTRICTED, ("identity",), "bank_1", AS_OF, failed, revision=1
     )
 
     registry.set_status(status)

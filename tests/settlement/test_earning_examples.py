@@ -1,18 +1,14 @@
-"""The earning examples of the signed-off sheet that this engine covers so far."""
+"""The earning examples of the signed-off sheet; those of payouts and incentives stand beside it."""
 
 import json
 from fractions import Fraction
 
 import pytest
 
-from ledger.money import Currency
 from payouts.earnings import Basis, Earning, Standing, earn
-from payouts.payouts import Payout, PayoutStatus
 from payouts.plans import PlanHistory
 from settlement.plan_payouts import NotPaid
-from settlement.send_payouts import send_payout
-from tests.fake_stripe import FakeStripe
-from tests.world import PACKAGE, RATING, World, a_contract, a_plan, an_expert, at
+from tests.world import PACKAGE, RATING, World, a_contract, a_plan, an_expert
 
 CSAT = [{"at_least_percent": "100", "amount": "0.15"}]
 
@@ -183,30 +179,6 @@ def test_e5_a_waived_resolution_pays_the_base_if_the_plan_says_so() -> None:
         "csat_bonus": (0, "the client is not charged"),
     }
     world.check()
-
-
-def test_e7_a_clawback_after_payout_is_netted_against_what_comes_next() -> None:
-    world = a_paying_world(base={"kind": "fixed", "amount": "0.74"})
-    stripe = FakeStripe()
-    world.send(*(world.completed(f"C{i}", "2026-03-02") for i in range(20)))
-    [first] = world.plan_payouts("2026-03-09")
-    assert isinstance(first, Payout)
-    assert first.amount == 1480
-    assert send_payout(world.store, world.registry, stripe, first.id, at("2026-03-09")).status == PayoutStatus.SENT
-    world.send(world.reopened("C1", "2026-03-09"))
-    assert world.balance("expert/maya/payable") == "0.74"
-    world.send(*(world.completed(f"D{i}", "2026-03-09") for i in range(17)))
-    [second] = world.plan_payouts("2026-03-16")
-    assert isinstance(second, Payout)
-    assert second.amount == 17 * 74 - 74
-    assert world.balance("expert/maya/payable") == "0.00"
-    world.check()
-
-
-def test_e9_less_than_the_minimum_is_carried_and_says_so() -> None:
-    world = a_paying_world(base={"kind": "fixed", "amount": "9.99"})
-    world.send(world.completed("C1", "2026-03-02"))
-    assert world.plan_payouts("2026-03-09") == [NotPaid("maya", Currency("USD"), 999, ("below_minimum",))]
 
 
 def test_a_held_payout_names_every_gate_that_is_missing() -> None:

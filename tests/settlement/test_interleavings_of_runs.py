@@ -1,26 +1,37 @@
 """Planning, approving and corrections at the same time, every interleaving: nothing is reserved or given back twice."""
 
+from datetime import datetime
+
 from payouts.payouts import PayoutStatus
 from payouts.plans import Schedule
 from settlement.approve_payouts import ApprovalRefused, approve_run, approve_small_runs, reject_run, waiting_runs
 from settlement.pay_on_demand import OnDemandRefused, pay_on_demand, quote
-from settlement.plan_payouts import plan_run
+from settlement.plan_payouts import plan_run, run_of
 from settlement.ports import Contention
 from settlement.settle import settle, work_from
+from settlement.stripe_port import StripeRefused
 from tests.exploring import explored, sending
+from tests.fake_stripe import FakeStripe
 from tests.faults import crashes, failures
 from tests.interleaving import Outside, Worker
 from tests.paying import LATER, MONDAY, RUN, USD, a_paying_world, id_of, with_policy
-from tests.world import World
+from tests.world import World, at
 
 S = PayoutStatus
+LATER_WEEK = at("2026-03-23")
 
 
-def planning(now: Outside) -> None:
+def planning_at(as_of: datetime) -> Worker:
     """One trigger of the week's run: plan it, and approve what needs nobody."""
-    for _ in plan_run(now.store, now.registry, Schedule.WEEKLY, MONDAY, lambda: True):
-        pass
-    approve_small_runs(now.store, now.registry, RUN, MONDAY)
+
+    def work(now: Outside) -> None:
+        list(plan_run(now.store, now.registry, Schedule.WEEKLY, as_of, lambda: True))
+        approve_small_runs(now.store, now.registry, run_of(Schedule.WEEKLY, as_of), as_of)
+
+    return work
+
+
+planning = planning_at(MONDAY)
 
 
 def approving(world: World, by: str = "bob") -> Worker:
@@ -108,6 +119,17 @@ def test_a_correction_at_whatever_moment_is_in_the_payout_or_netted_later() -> N
     assert paid == {("-100.00", "50.00"), ("-50.00", "0.00")}
 
 
+def test_a_correction_of_what_was_released_before_is_not_lost_whatever_else_moves_it() -> None:
+    world = with_policy(a_paying_world(), per_expert="60.00")
+    world.plan_payouts("2026-03-16")
+    refused = FakeStripe(fail=[(StripeRefused("account_closed", "closed"), False)])
+    workers = [planning_at(LATER_WEEK), reopening(world), sending()]
+    _, ends = explored(world, workers, stripe=refused)
+    paid = {(after.balance("stripe/balance"), after.balance("expert/maya/payable")) for after, _ in ends}
+    assert paid == {("-60.00", "10.00"), ("-50.00", "0.00"), ("-40.00", "-10.00"), ("0.00", "-50.00")}
+    assert {after.balance("cost/base") for after, _ in ends} == {"50.00"}
+
+
 def test_an_instant_payout_and_the_run_share_what_is_available_and_nothing_is_paid_twice() -> None:
     world = with_policy(a_paying_world(), instant_fee_percent="1", per_day="1000.00")
     found, ends = explored(world, [planning, asking(world, "k1"), asking(world, "k2")])
@@ -119,6 +141,18 @@ def test_an_instant_payout_and_the_run_share_what_is_available_and_nothing_is_pa
         "on-demand-k1",
         "on-demand-k2",
     }
+
+
+def test_a_request_that_comes_three_times_at_once_is_never_refused_for_having_been_granted() -> None:
+    world = with_policy(a_paying_world(), instant_fee_percent="1", per_day="1000.00")
+    shown = quote(world.store, world.registry, "maya", USD, MONDAY)
+
+    def ask(now: Outside) -> None:
+        assert pay_on_demand(now.store, now.registry, shown, "k1", "maya", MONDAY).gross == 10_000
+
+    found, ends = explored(world, [ask] * 3, crashes, 1)
+    assert found.schedules > 10**9
+    assert {tuple(it.gross for it in after.store.payouts()) for after, _ in ends} == {(10_000,)}
 
 
 def test_an_instant_payout_is_what_was_agreed_or_is_not_made() -> None:

@@ -1,14 +1,17 @@
 """Payouts: one transfer whatever crashes, fails or comes twice."""
 
+import json
+
 import pytest
 
-from payouts.payouts import Payout, PayoutStatus
-from settlement.ports import Changes, Contention
+from payouts.payouts import Payout, PayoutStatus, PayoutStuck, moved
+from payouts.policy import PayoutPolicy, PayoutsStopped
+from settlement.ports import Changes
 from settlement.reconcile import reconcile
 from settlement.send_payouts import send_payout
 from settlement.stripe_port import NotEnoughFunds, StripeBusy, StripeRefused, StripeUnclear
-from tests.crashes import Crash, CrashPoints
 from tests.fake_stripe import FakeStripe
+from tests.paying import USD
 from tests.world import World, a_plan, an_expert, at
 
 MONDAY, LATER = at("2026-03-16"), at("2026-03-18")
@@ -128,41 +131,62 @@ def test_a_correction_that_lands_while_the_run_plans_is_not_lost() -> None:
     world.check()
 
 
-def test_two_workers_on_one_payout_make_one_transfer() -> None:
+# Several workers at once, and crashes: test_interleavings.py and test_crash_points.py.
+
+
+STOPPED = PayoutsStopped("alice", MONDAY, "a wrong rate")
+
+
+def test_the_kill_switch_stops_what_is_approved_and_says_who_and_why() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe()
     payout = planned(world)
-    entered: list[Changes] = []
+    world.registry.stop_payouts(STOPPED)
+    waiting = send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
+    assert (waiting.status, waiting.why) == (PayoutStatus.APPROVED, "stopped: by alice because a wrong rate")
+    assert send_payout(world.store, world.registry, stripe, payout.id, MONDAY) == waiting
+    assert stripe.transfers == {}
+    world.registry.resume_payouts()
+    done = send_payout(world.store, world.registry, stripe, payout.id, LATER)
+    assert (done.status, done.why) == (PayoutStatus.SENT, "")
 
-    def rival(changes: Changes) -> None:
-        if changes.payouts and not entered:
-            entered.append(changes)
-            send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
 
-    world.store.before_commit = rival
-    with pytest.raises(Contention):
+@pytest.mark.parametrize("is_made", [False, True])
+def test_the_kill_switch_lets_nobody_repeat_a_request_and_still_finds_what_was_transferred(*, is_made: bool) -> None:
+    world, stripe = a_world_with_earnings(), FakeStripe(fail=[(StripeUnclear("timed out"), is_made)])
+    payout = planned(world)
+    with pytest.raises(StripeUnclear):
         send_payout(world.store, world.registry, stripe, payout.id, MONDAY)
-    assert send_payout(world.store, world.registry, stripe, payout.id, LATER).status == PayoutStatus.SENT
-    assert len(stripe.transfers) == 1
+    world.registry.stop_payouts(STOPPED)
+    now = send_payout(world.store, world.registry, stripe, payout.id, LATER)
+    assert (now.status, now.why) == (
+        (PayoutStatus.SENT, "") if is_made else (PayoutStatus.UNKNOWN, "stopped: by alice because a wrong rate")
+    )
+    assert len(stripe.transfers) == is_made
 
 
-@pytest.mark.parametrize("point", range(12))
-def test_a_crash_at_any_boundary_and_a_second_try_make_one_transfer(
-    point: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_waits_for_a_second_person_is_not_sent() -> None:
     world, stripe = a_world_with_earnings(), FakeStripe()
-    crash = CrashPoints(point)
-    with monkeypatch.context() as patched:
-        for thing, name in ((world.store, "commit"), (stripe, "transfer"), (stripe, "find_transfer")):
-            patched.setattr(thing, name, crash.around(getattr(thing, name)))
-        try:
-            send_payout(world.store, world.registry, stripe, planned(world).id, MONDAY)
-        except Crash:
-            pass
-        else:
-            assert point >= 8, "a run has eight boundaries: plan, sending, transfer, sent"
-    done = send_payout(world.store, world.registry, stripe, planned(world).id, LATER)
-    assert done.status == PayoutStatus.SENT
-    assert len(stripe.transfers) == 1
-    assert world.balance("stripe/balance") == "-5.90"
-    assert reconcile(world.store, stripe, LATER).is_clean
-    world.check()
+    world.registry.known_policies = {USD: PayoutPolicy(id=USD, approve_above="0")}
+    payout = planned(world)
+    assert send_payout(world.store, world.registry, stripe, payout.id, MONDAY) == payout
+    assert stripe.transfers == {}
+
+
+def test_a_payout_that_does_not_exist_is_an_error_of_whoever_asks() -> None:
+    world = a_world_with_earnings()
+    with pytest.raises(LookupError, match="there is no payout payout:zoe:USD:2026-W12"):
+        send_payout(world.store, world.registry, FakeStripe(), "payout:zoe:USD:2026-W12", MONDAY)
+
+
+def test_a_step_that_is_not_allowed_names_the_payout_and_both_states() -> None:
+    payout = planned(a_world_with_earnings())
+    with pytest.raises(PayoutStuck, match=f"{payout.id} is approved and cannot become sent"):
+        moved(payout, PayoutStatus.SENT)
+
+
+def test_the_entries_of_a_payout_say_what_decided_them() -> None:
+    world, stripe = a_world_with_earnings(), FakeStripe()
+    send_payout(world.store, world.registry, stripe, planned(world).id, MONDAY)
+    reserved, sent = [json.loads(entry.evidence) for entry in world.entries() if entry.book == "expert/maya"]
+    assert reserved == {"run": "2026-W12", "planned_by": "schedule"}
+    assert sent == {"run": "2026-W12", "attempt": 1, "transfer": "tr_1", "approved_by": "policy"}
