@@ -10,17 +10,18 @@ from functions.wiring import logger, registry, store
 from infra.aws.queues import queue
 from payouts.plans import Schedule
 from settlement.approve_payouts import approve_small_runs
-from settlement.plan_payouts import NotPaid, due_schedules, plan_run, run_of
+from settlement.plan_payouts import NotPaid, plan_run, run_of, schedules_to_plan
 
 
 @logger.inject_lambda_context
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, object]:  # noqa: ANN401  # Lambda's context has no type
     """Plan the runs that are due on the trigger's day, approve what needs nobody, and ask for what may be sent.
 
-    The trigger comes several times a day; what one had no time for, the next goes on with.
+    The trigger comes several times a day; what one had no time for, the next goes on with, on the next day too.
     """
     as_of = trigger_time(event)
-    runs = {run_of(it, as_of): _plan(it, as_of, has_time(context)) for it in due_schedules(as_of)}
+    schedules = schedules_to_plan(store(), as_of)
+    runs = {run_of(it, as_of): _plan(it, as_of, has_time(context)) for it in schedules}
     sending = sorted(store().unfinished_payouts())
     queue(f"{stack()}-payouts").send({"payout": id_, "as_of": as_of.isoformat()} for id_ in sending)
     logger.info("planned", extra={"runs": runs, "sending": len(sending)})

@@ -78,7 +78,7 @@ def approve_run(store: PayoutStore, run: str, approval: str, by: str) -> tuple[s
     """Approve what waits in a run, if it is exactly what `approval` is the hash of; the ids that may be sent now.
 
     Raises ApprovalRefused for another hash, and for the person who planned any of it. An approval that was interrupted
-    goes on when it is repeated.
+    goes on when it is repeated; once some of it was sent, what is left has a hash of its own.
     """
     waiting = _waiting(store, run, approval)
     if not waiting.payouts:

@@ -227,6 +227,17 @@ def _available(owed: Balances, expert: str, code: Currency) -> Available:
 # -- a run -------------------------------------------------------------------------------------------------------------
 
 
+def schedules_to_plan(store: PayoutStore, as_of: datetime) -> tuple[Schedule, ...]:
+    """The schedules that have a run on that day, and those whose run of this week or month was begun and not finished.
+
+    So a run that its day was too short for goes on the next day; a new daily run has everybody of the one before.
+    """
+    due = due_schedules(as_of)
+    begun = {schedule: store.payout_run(run_of(schedule, as_of)) for schedule in Schedule if schedule not in due}
+    late = [schedule for schedule, run in begun.items() if run is not None and not run.is_finished]
+    return tuple(schedule for schedule in Schedule if schedule in due or schedule in late)
+
+
 def plan_run(
     store: PayoutStore, registry: Registry, schedule: Schedule, as_of: datetime, has_time: Callable[[], bool]
 ) -> Iterator[Payout | NotPaid]:

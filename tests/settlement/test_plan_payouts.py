@@ -9,7 +9,15 @@ import pytest
 from payouts.payouts import Payout, PayoutStatus
 from payouts.plans import PlanHistory, Schedule
 from settlement.expert_status import GatePassed
-from settlement.plan_payouts import HOLDS_PER_TRANSACTION, NotPaid, due_schedules, plan_run, preview, run_of
+from settlement.plan_payouts import (
+    HOLDS_PER_TRANSACTION,
+    NotPaid,
+    due_schedules,
+    plan_run,
+    preview,
+    run_of,
+    schedules_to_plan,
+)
 from settlement.registry import Gate
 from settlement.stripe_port import TransfersCapability
 from tests.fake_stripe import FakeStripe
@@ -185,6 +193,19 @@ def test_a_run_that_had_no_time_goes_on_where_it_was_and_plans_nobody_twice(monk
     state = world.store.payout_run(RUN)
     assert state is not None
     assert state.is_finished
+
+
+def test_a_run_that_its_day_was_too_short_for_goes_on_the_next_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("settlement.plan_payouts.EXPERTS_PER_READ", 1)
+    world = a_paying_world("maya", "noah", cases=1)
+    tuesday = at("2026-03-17")
+    assert schedules_to_plan(world.store, tuesday) == (Schedule.DAILY,)
+    has_time = iter([True, False]).__next__
+    assert len(list(plan_run(world.store, world.registry, Schedule.WEEKLY, MONDAY, has_time))) == 1
+    assert schedules_to_plan(world.store, tuesday) == (Schedule.DAILY, Schedule.WEEKLY)
+    assert amounts(world.plan_payouts("2026-03-17")) == {"noah": 5_000}
+    assert schedules_to_plan(world.store, tuesday) == (Schedule.DAILY,)
+    assert schedules_to_plan(world.store, MONDAY) == (Schedule.DAILY, Schedule.WEEKLY)
 
 
 def test_an_expert_who_earned_only_after_the_run_was_finished_is_in_the_next_one() -> None:
