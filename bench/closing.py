@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from bench.figures import Figure
 from bench.timing import spread
 from bench.world import CLIENT, sample_terms
 from billing.periods import Period, PeriodState, RateCounter
@@ -77,6 +78,18 @@ def measure() -> list[dict[str, Any]]:
             "median_to_smallest": round(spread(seconds[size]).median / baseline, 2),
         }
         for size in SIZES
+    ]
+
+
+def figures(rows: list[dict[str, Any]]) -> list[Figure]:
+    """The largest close beside the smallest: it may not read more, and takes as long."""
+    first, last = rows[0], rows[-1]
+    name = f"a close of {last['resolutions']:,} resolutions / of {first['resolutions']:,}"
+    reads = (max(last["items_read"]), max(first["items_read"]))
+    times = (last["microseconds_median"], first["microseconds_median"])
+    return [
+        Figure(f"items read by {name}", *reads, unit="items", target=1.0),
+        Figure(f"time of {name}", *times, unit="wall microseconds, median"),
     ]
 
 

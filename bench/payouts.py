@@ -2,26 +2,24 @@
 
 import os
 import pickle
-import resource
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from multiprocessing import get_context
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic, perf_counter, process_time
 from typing import Any
 
 import boto3
 from pydantic import TypeAdapter
 
-from bench.timing import spread
+from bench.figures import Figure
+from bench.stack import tables
+from bench.timing import peak_mib, spread
 from infra.aws.registry import DynamoRegistry
 from infra.aws.store import DynamoStore
-from infra.aws.tables import TABLES, RegistryItem, bind
-from infra.local.emulator import REGION, Emulator
+from infra.aws.tables import RegistryItem, bind
+from infra.local.emulator import REGION
 from infra.local.stripe_sandbox import Settings, StripeSandbox
 from infra.stripe.gateway import StripeGateway
 from ledger.money import Currency
@@ -29,63 +27,98 @@ from payouts.payouts import Payout
 from payouts.plans import PayPlan, PlanHistory, Schedule
 from payouts.policy import PayoutPolicy
 from settlement.expert_status import ExpertStatus
-from settlement.plan_payouts import Payee, Request, decide_payout, plan_run
+from settlement.plan_payouts import EXPERTS_PER_READ, Payee, Request, decide_payout, plan_run
 from settlement.ports import Available, Balances, Changes, HoldChange
 from settlement.registry import Expert, Gate
 from settlement.send_payouts import send_payout
 from settlement.stripe_port import TransfersCapability
 
 RUNS = 3
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 USD = Currency("USD")
 MONDAY = datetime(2026, 10, 5, 6, tzinfo=UTC)
-_POLICY = PayoutPolicy(id=USD, per_expert="5000.00", per_run="100000000.00", per_day="100000000.00")
+_POLICY = PayoutPolicy(id=USD, per_expert="5000.00", per_run="10000000000.00", per_day="10000000000.00")
 _HOLDS = 5  # of each expert, one of them not yet matured
 
 
-def measure(experts: int) -> dict[str, Any]:
-    """Planning `experts`, then creating and sending some hundreds on the embedded stack and the sandbox."""
-    return {"planning": _planning(experts), "creating": _creating(300), "sending": _sending(400, 20)}
+def measure(most: int) -> dict[str, Any]:
+    """Planning up to `most` experts, then creating and sending some hundreds on the embedded stack and the sandbox."""
+    return {"planning": _planned_sizes(most), "creating": _creating(300), "sending": _sending(400, 20)}
+
+
+def figures(found: dict[str, Any]) -> list[Figure]:
+    """Each beside what bounds it."""
+    rows, creating, sending = found["planning"], found["creating"], found["sending"]
+    name, unit = "planning payouts, CPU per expert", "microseconds of one core"
+    least = rows[0]["microseconds_per_expert"]
+    return [
+        *(
+            Figure(
+                f"{name} of {it['experts']:,} / of {rows[0]['experts']:,}", it["microseconds_per_expert"], least, unit
+            )
+            for it in rows[1:]
+        ),
+        Figure(
+            "payouts created on the embedded emulator / raw transactions of the same items on it",
+            creating["payouts_per_second"],
+            creating["raw_transactions_per_second"],
+            "a second",
+        ),
+        Figure(
+            "payouts sent by 2 workers / the rate that they may send at",
+            sending["sent_per_second"],
+            sending["configured_per_second"],
+            "a second",
+        ),
+    ]
 
 
 # -- planning from loaded balances -------------------------------------------------------------------------------------
 
 
-def _planning(number: int) -> dict[str, Any]:
-    """CPU seconds of one core to make payees with balances, and to make and decide about them; memory in MiB."""
-    work: dict[str, Callable[[], None]] = {"payees_made": lambda: _make(number), "planned": lambda: _plan(number)}
+def _planned_sizes(most: int) -> list[dict[str, Any]]:
+    """Each number of experts up to `most`, and how the time for one compares to that in the smallest number."""
+    rows = [_planning(number, 1 if number > 100_000 else RUNS) for number in SIZES if number <= most]
+    smallest = rows[0]["microseconds_per_expert"]
+    return [{**row, "to_smallest": round(row["microseconds_per_expert"] / smallest, 2)} for row in rows]
+
+
+def _planning(number: int, runs: int) -> dict[str, Any]:
+    """CPU seconds of one core to make payees with balances, and to decide about them; memory in MiB."""
     _plan(min(10_000, number))
-    before = _peak_mib()
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(RUNS):
-        for name, run in work.items():
-            started = process_time()
-            run()
-            seconds[name].append(process_time() - started)
-    alone = spread([full - made for full, made in zip(seconds["planned"], seconds["payees_made"], strict=True)])
+    before = peak_mib()
+    made, decided = zip(*(_plan(number) for _ in range(runs)), strict=True)
+    alone = spread(decided)
     return {
         "experts": number,
-        "runs": RUNS,
-        **{name: spread(found).in_seconds() for name, found in seconds.items()},
+        "runs": runs,
+        "microseconds_per_expert": round(alone.least / number * 1e6, 1),
+        "payees_made": spread(made).in_seconds(),
         "planning_alone": alone.in_seconds(),
-        "peak_memory_growth_mib_after_10000": round(_peak_mib() - before, 1),
+        "peak_memory_growth_mib_after_10000": round(peak_mib() - before, 1),
     }
 
 
-def _make(number: int) -> None:
-    for _ in _payees(number):
-        pass
-
-
-def _plan(number: int) -> None:
-    request, spent, planned = Request("2026-W41", MONDAY), dict[str, int](), 0
-    for payee, owed in _payees(number):
-        outcome = decide_payout(payee, owed, USD, request, _POLICY, spent)
-        if isinstance(outcome, Payout):
-            planned += 1
-            for limit in request.limits(USD):
-                spent[limit] = spent.get(limit, 0) + outcome.gross
+def _plan(number: int) -> tuple[float, float]:
+    """Make payees a hundred at a time, as a run reads them, and decide about them; CPU seconds for each of the two."""
+    request, spent, planned, made, decided = Request("2026-W41", MONDAY), dict[str, int](), 0, 0.0, 0.0
+    payees = _payees(number)
+    while True:
+        started = process_time()
+        group = list(islice(payees, EXPERTS_PER_READ))
+        read = process_time()
+        for payee, owed in group:
+            outcome = decide_payout(payee, owed, USD, request, _POLICY, spent)
+            if isinstance(outcome, Payout):
+                planned += 1
+                for limit in request.limits(USD):
+                    spent[limit] = spent.get(limit, 0) + outcome.gross
+        made, decided = made + read - started, decided + process_time() - read
+        if not group:
+            break
     if planned != number - number // 10:
         raise AssertionError(f"{planned} of {number} experts were to be paid")
+    return made, decided
 
 
 def _payees(number: int) -> Iterator[tuple[Payee, Balances]]:
@@ -122,17 +155,13 @@ def _hold(expert: str, day: int) -> HoldChange:
     return HoldChange(expert, USD, MONDAY.date() - timedelta(days=_HOLDS - 2 - day), 350 + day)
 
 
-def _peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-
-
 # -- creating, on the embedded stack -----------------------------------------------------------------------------------
 
 
 def _creating(number: int) -> dict[str, Any]:
     """Seconds to plan a run of so many payouts, and to write raw transactions of the very same items."""
-    with TemporaryDirectory() as folder, _stack(folder) as (emulator, store, registry):
+    with tables() as stack:
+        store, registry = stack.store, stack.registry
         _populate(store, number)
         sent: list[dict[str, Any]] = []
         events = store.connection.client.meta.events
@@ -142,7 +171,7 @@ def _creating(number: int) -> dict[str, Any]:
         planned = perf_counter() - started
         if len(made) != number:
             raise AssertionError(f"{len(made)} of {number} payouts were made")
-        raw = boto3.client("dynamodb", endpoint_url=emulator.endpoint_url)
+        raw = boto3.client("dynamodb", endpoint_url=stack.emulator.endpoint_url)
         copies = [_copy(params) for params in sent if len(params["TransactItems"]) > 1]
         started = perf_counter()
         for params in copies:
@@ -174,10 +203,10 @@ def _copy(params: dict[str, Any]) -> dict[str, Any]:
 def _sending(number: int, rate: int) -> dict[str, Any]:
     """How many transfers a second two workers make, who share `rate`; each payout is one call to Stripe."""
     with (
-        TemporaryDirectory() as folder,
-        _stack(folder) as (emulator, store, registry),
+        tables() as stack,
         StripeSandbox(now=MONDAY, settings=Settings(new_accounts="active", topup_days=0)) as sandbox,
     ):
+        store, registry = stack.store, stack.registry
         _populate(store, number)
         gateway = StripeGateway(sandbox.api_key, sandbox.url)
         gateway.top_up("bench", 100_000_000, USD)
@@ -187,7 +216,7 @@ def _sending(number: int, rate: int) -> dict[str, Any]:
             RegistryItem(kind="expert", id=expert.id, document=document, revision=2).save()
         made = list(plan_run(store, registry, Schedule.WEEKLY, MONDAY, lambda: True))
         ids = [it.id for it in made if isinstance(it, Payout)]
-        where = (dict(emulator.environment), emulator.endpoint_url, sandbox.url, sandbox.api_key, rate // 2)
+        where = (dict(stack.emulator.environment), stack.emulator.endpoint_url, sandbox.url, sandbox.api_key, rate // 2)
         workers = [(*where, ids[start::2]) for start in (0, 1)]
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
             spans = list(pool.map(_send, workers))
@@ -219,17 +248,6 @@ def _send(worker: _Worker) -> tuple[float, float]:
 
 
 # -- a stack with experts ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _stack(folder: str) -> Iterator[tuple[Emulator, DynamoStore, DynamoRegistry]]:
-    """The tables, on an emulator of their own."""
-    with Emulator(Path(folder)) as emulator:
-        os.environ.update(emulator.environment)
-        connection = bind("bench", region=REGION, host=emulator.endpoint_url)
-        for table in TABLES:
-            table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-        yield emulator, DynamoStore(connection), DynamoRegistry()
 
 
 def _populate(store: DynamoStore, number: int) -> None:
