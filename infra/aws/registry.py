@@ -189,10 +189,10 @@ def _put(kind: str, item_id: str, document: str, revision: int, applied: str | N
     try:
         item.save(condition=condition)
     except PutError as refused:
-        if refused.cause_response_code in _CONTENDED:
-            raise Contention(
-                f"{kind} {item_id} was changed by somebody else: {refused.cause_response_code}"
-            ) from refused
+        answer = getattr(refused.cause, "response", None)  # none where the connection was lost
+        code = answer["Error"]["Code"] if answer else None
+        if code in _CONTENDED:
+            raise Contention(f"{kind} {item_id} was changed by somebody else: {code}") from refused
         raise
 
 

@@ -432,8 +432,10 @@ def _released_holds(refused: TransactWriteError, changes: Changes) -> frozenset[
 
 def _explain(refused: TransactWriteError) -> Exception:
     codes = {reason.code for reason in refused.cancellation_reasons if reason}
-    if (codes and codes <= _CONTENDED) or refused.cause_response_code in _CONTENDED_CALLS:
-        return Contention(f"overtaken: {', '.join(sorted(codes)) or refused.cause_response_code}")
+    answer = getattr(refused.cause, "response", None)  # none where the connection was lost; PynamoDB's own code breaks
+    code = answer["Error"]["Code"] if answer else None
+    if (codes and codes <= _CONTENDED) or code in _CONTENDED_CALLS:
+        return Contention(f"overtaken: {', '.join(sorted(codes)) or code}")
     return refused
 
 

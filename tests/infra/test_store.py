@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from threading import Barrier, Thread
 from typing import Protocol
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
+from pynamodb.exceptions import TransactWriteError, VerboseClientError
 
 from billing.periods import Period, PeriodState, PeriodStatus
 from events.facts import CaseId
@@ -173,6 +175,35 @@ def test_holds_add_up_until_their_day_is_released_and_then_go_to_available(store
     store.commit(Changes(released=(released,), availables=(Available("maya", USD, 148, 1),)))
     store.commit(Changes(holds=(replace(hold, minor_units=-74),)))
     assert store.payable() == {("maya", USD): 74}
+
+
+def test_two_holds_whose_days_were_released_go_to_available_together(store: AnyStore) -> None:
+    holds = [HoldChange("maya", USD, MONDAY + timedelta(days=days), 74) for days in (0, 7)]
+    store.commit(Changes(holds=tuple(holds)))
+    store.commit(Changes(released=tuple(holds), availables=(Available("maya", USD, 148, 1),)))
+    store.commit(Changes(holds=tuple(replace(hold, minor_units=-20) for hold in holds)))
+    assert store.payable() == {("maya", USD): 108}
+
+
+def refused_by(cause: Exception) -> DynamoStore:
+    """A store whose every transaction is refused."""
+
+    class Refusing:
+        def transact_write_items(self, **_asked: object) -> None:
+            raise TransactWriteError("refused", cause)
+
+    return DynamoStore(Refusing())  # type: ignore[arg-type]  # all that a commit asks of a connection
+
+
+def test_a_throttled_write_is_contention_whatever_it_holds() -> None:
+    store = refused_by(VerboseClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems"))
+    with pytest.raises(Contention, match="ThrottlingException"):
+        store.commit(Changes(holds=(HoldChange("maya", USD, MONDAY, 74), HoldChange("noah", USD, MONDAY, 74))))
+
+
+def test_a_write_whose_answer_is_lost_is_an_error_of_its_own() -> None:
+    with pytest.raises(TransactWriteError, match="refused"):
+        refused_by(ConnectionClosedError(endpoint_url="https://dynamodb")).commit(Changes(unparked=("fact:1",)))
 
 
 def test_a_hold_that_changed_since_it_was_read_is_not_released(store: AnyStore) -> None:

@@ -254,3 +254,22 @@ def test_a_partly_paid_invoice_is_not_voided_and_a_void_one_is_issued_again(stor
     with pytest.raises(CannotTakeBack, match=r"1\.00 USD of it was paid"):
         story.void()
     story.check(unbilled="0.00", receivable="109.00")
+
+
+def test_a_currency_with_three_decimals_is_invoiced_in_steps_that_stripe_takes(
+    gateway: StripeGateway, client: sdk.StripeClient
+) -> None:
+    contract = a_contract(per_unit("1.234"), currency="BHD", starts_on="2026-03-01", tax_percent="10")
+    world = World(contract=contract)
+    world.send(world.completed("C1", "2026-03-31", expert=None))
+    planned = world.close("2026-04-02")
+    assert [line.amount for line in planned.lines] == [1234, 123, -7]
+    assert follow_unfinished(world.store, world.registry, gateway, NOW)[1] == {}
+    stored = world.store.stored_invoices[MARCH]
+    assert gateway.invoice(str(stored.stripe_invoice)).total == stored.total == 1350
+    items = client.v1.invoice_items.list({"invoice": str(stored.stripe_invoice)}).data
+    assert sorted((item.amount, str(item.description)) for item in items) == [
+        (-10, "carried: to the next invoice (exactly -0.007 BHD)"),
+        (130, "tax: 10% (exactly 0.123 BHD)"),
+        (1230, "1 x all (exactly 1.234 BHD)"),
+    ]

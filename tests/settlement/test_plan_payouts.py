@@ -53,6 +53,16 @@ def test_a_limit_is_reached_and_not_passed_and_the_rest_waits_for_the_next_run(
     assert amounts(world.plan_payouts("2026-03-23")) == {"zoe": 10_000}
 
 
+@pytest.mark.parametrize(("withheld", "taken"), [("0", 1_230), ("24", 1_224)])
+def test_of_a_currency_with_three_decimals_multiples_of_ten_are_transferred(withheld: str, taken: int) -> None:
+    base = {"kind": "fixed", "amount": "1.234"}
+    plan: dict[str, object] = {"currency": "BHD", "base": base, "minimum_payout": "0"}
+    [payout] = a_paying_world(cases=1, plan=plan, withholding_percent=withheld).plan_payouts()
+    assert isinstance(payout, Payout)
+    assert payout.amount % 10 == 0
+    assert (payout.gross, payout.withheld) == (taken, round(taken * int(withheld) / 100))
+
+
 def test_a_payout_that_does_not_fit_lets_a_smaller_one_through() -> None:
     world = a_paying_world("maya", "noah", "zoe")
     world.send(*(world.completed(f"more-{i}", "2026-03-02", "noah") for i in range(3)))
