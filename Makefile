@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SERVE ?= 1
+RESOLUTIONS ?= 100000
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
 
 .venv/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -31,6 +32,14 @@ test: .venv/installed ## all tests
 .PHONY: bench
 bench: .venv/installed ## measurements, also written to build/bench.json
 	@$(BIN)/python -m bench
+
+.PHONY: simulate
+simulate: .venv/installed ## months of faults against the books; RESOLUTIONS=100000, written to build/simulation.json
+	@$(BIN)/python -m tests.simulation --resolutions $(RESOLUTIONS)
+
+.PHONY: simulate-planted
+simulate-planted: .venv/installed ## bugs put into the engine on purpose: the simulator has to find each
+	@$(BIN)/python -m tests.simulation.planted
 
 .PHONY: check
 check: .venv/installed ## ruff, mypy, import rules, template lint, generated documents
