@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.__main__ import play
 from tests.simulation.planted import PLANTED, Planted, find
+from tests.simulation.seeds import play
 
 ROOT = Path(__file__).parents[2]
 FAULTS = 60
-_TELL_DIGEST = "from tests.simulation.__main__ import play; print(play((7, 40, 60)).digest)"
+_TELL_DIGEST = "from tests.simulation.seeds import play; print(play((7, 40, 60)).digest)"
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,0 +1,148 @@
+"""Seeds, one after the other in a few processes, until so many resolutions were simulated; and the report."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tests.simulation.invariants import Checker
+from tests.simulation.simulation import Simulation, Violation
+
+PER_SEED = 2_000
+REPORT = Path("build/simulation.json")
+
+
+@dataclass
+class Outcome:
+    """What one seed came to; `violation` is empty if everything held."""
+
+    seed: int
+    asked: int
+    fault_rate: int
+    resolutions: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+    violation: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    functions: Counter[str] = field(default_factory=Counter)
+
+
+def play(job: tuple[int, int, int]) -> Outcome:
+    """One seed, whole; whatever stops it is a violation. The engine may not even end in an error of ours."""
+    seed, resolutions, fault_rate = job
+    began, outcome, checker = time.process_time(), Outcome(*job), Checker()
+    simulation = Simulation(seed, resolutions, fault_rate, check=checker, after=checker.after)
+    try:
+        simulation.run()
+        outcome.digest = simulation.cloud.digest()
+    except Violation as violation:
+        outcome.violation = str(violation)
+        if violation.__cause__ is not None:
+            outcome.violation += "\n" + "".join(traceback.format_exception(violation.__cause__))
+    except Exception:  # noqa: BLE001  # the outermost edge: one seed's error is reported, the others go on
+        outcome.violation = f"seed {seed}, step {simulation.step}:\n{traceback.format_exc()}"
+    outcome.resolutions, outcome.steps = simulation.told, simulation.step
+    outcome.seconds = round(time.process_time() - began, 2)
+    outcome.faults, outcome.calls = simulation.faults.counts, simulation.faults.calls
+    outcome.functions = simulation.outcomes
+    return outcome
+
+
+def main() -> int:
+    """Play the seeds, write the report, and say how each violation is repeated; 1 if there is one."""
+    asked = _arguments()
+    jobs = _jobs(asked)
+    began, outcomes, interrupted = time.monotonic(), list[Outcome](), False
+    columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task("0 violations", total=asked.resolutions)
+        try:
+            for outcome in _played(jobs, asked.workers):
+                outcomes.append(outcome)
+                found = sum(bool(it.violation) for it in outcomes)
+                progress.update(task, advance=outcome.resolutions, description=f"{found} violations")
+        except KeyboardInterrupt:
+            interrupted = True
+    _write_report(asked, outcomes, time.monotonic() - began, interrupted=interrupted)
+    return _tell(asked, outcomes, interrupted=interrupted)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=main.__doc__)
+    parser.add_argument("--resolutions", type=int, default=100_000, help="how many in all (100000)")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed; the next ones follow (1)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one for each core)")
+    parser.add_argument("--per-seed", type=int, default=PER_SEED, help=f"resolutions of one seed ({PER_SEED})")
+    parser.add_argument("--faults", type=int, default=60, help="faults in 10,000 calls (60)")
+    return parser.parse_args()
+
+
+def _jobs(asked: argparse.Namespace) -> list[tuple[int, int, int]]:
+    whole, rest = divmod(asked.resolutions, asked.per_seed)
+    sizes = [asked.per_seed] * whole + ([rest] if rest else [])
+    return [(asked.seed + place, size, asked.faults) for place, size in enumerate(sizes)]
+
+
+def _played(jobs: list[tuple[int, int, int]], workers: int) -> Iterator[Outcome]:
+    """The outcomes as they come; in this process if one worker is asked for, where a debugger reaches it."""
+    if workers <= 1 or len(jobs) == 1:
+        yield from map(play, jobs)
+        return
+    with get_context("spawn").Pool(workers, _leave_interrupts_to_parent) as pool:
+        yield from pool.imap_unordered(play, jobs)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_report(asked: argparse.Namespace, outcomes: list[Outcome], seconds: float, *, interrupted: bool) -> None:
+    totals = {name: Counter[str]() for name in ("faults", "calls", "functions")}
+    for outcome in outcomes:
+        for name, counter in totals.items():
+            counter.update(getattr(outcome, name))
+    played = sum(it.resolutions for it in outcomes)
+    report = {
+        "asked": vars(asked),
+        "interrupted": interrupted,
+        "resolutions": played,
+        "seconds": round(seconds, 1),
+        "resolutions_per_second": round(played / seconds, 1) if seconds else 0,
+        "cpu_seconds": round(sum(it.seconds for it in outcomes), 1),
+        "violations": [asdict(it) | {"repeat": _repeat(it)} for it in outcomes if it.violation],
+        **{name: dict(sorted((+counter).items())) for name, counter in totals.items()},
+        "seeds": [[it.seed, it.resolutions, it.steps, it.digest] for it in sorted(outcomes, key=lambda it: it.seed)],
+    }
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _tell(asked: argparse.Namespace, outcomes: list[Outcome], *, interrupted: bool) -> int:
+    bad = [outcome for outcome in outcomes if outcome.violation]
+    for outcome in bad:
+        sys.stderr.write(f"\n{outcome.violation}\n  repeat it: {_repeat(outcome)}\n")
+    played, struck = sum(it.resolutions for it in outcomes), sum(sum(it.faults.values()) for it in outcomes)
+    end = f" (interrupted; {asked.resolutions:,} were asked for)" if interrupted else ""
+    counts = f"{played:,} resolutions of {len(outcomes)} seeds, {struck:,} faults, {len(bad)} violations"
+    sys.stdout.write(f"{counts}{end}: {REPORT}\n")
+    return 1 if bad or interrupted else 0
+
+
+def _repeat(outcome: Outcome) -> str:
+    size, rate = outcome.asked, outcome.fault_rate
+    return (
+        f"python -m tests.simulation --seed {outcome.seed} --resolutions {size} --per-seed {size} "
+        f"--faults {rate} --workers 1"
+    )
