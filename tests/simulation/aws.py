@@ -20,6 +20,9 @@ from tests.simulation.faults import AwsError, Faults, aws_kinds, connection_erro
 
 _BOTO3_CLIENT = boto3.client  # as it is before a simulation puts `model_client` in its place
 RECEIVES = 5  # template.yaml's maxReceiveCount
+# The emulator parses an expression anew for every item that it compares; there are some hundred of them.
+for _parse in ("_tokenize", "_condition_syntax_error"):
+    setattr(dynamodb, _parse, lru_cache(maxsize=4096)(getattr(dynamodb, _parse)))
 
 
 @dataclass
@@ -104,9 +107,8 @@ class Cloud:
         self.queues = {name: Queue(name) for name in ("facts", "payouts", "stripe-events")}
 
     def attach(self, client: Any) -> None:  # noqa: ANN401  # botocore's clients are made at run time
-        """Answer the client's calls here, unsigned, until `detach`."""
+        """Answer the client's calls here until `detach`."""
         client.meta.events.register_first("before-send", self._answer, unique_id="simulation")
-        client.meta.events.register_first("choose-signer", _no_signature, unique_id="simulation")
 
     def detach(self, client: Any) -> None:  # noqa: ANN401
         """Leave the client to the next simulation."""
@@ -231,10 +233,6 @@ def _response(request: AWSPreparedRequest, status: int, body: bytes) -> AWSRespo
     return AWSResponse(request.url, status, headers, _Raw(body))
 
 
-def _no_signature(**_: object) -> object:
-    return UNSIGNED
-
-
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -253,7 +251,7 @@ def model_client(service: str) -> Any:  # noqa: ANN401  # see attach
     retries = {"mode": "standard", "total_max_attempts": attempts}
     # Working out its own name anew for each call would cost botocore a tenth of a simulation.
     settings = Config(retries=retries, parameter_validation=False, user_agent="simulation")  # type: ignore[arg-type]
-    return _BOTO3_CLIENT(
+    client = _BOTO3_CLIENT(
         service,  # type: ignore[call-overload]  # the stubs know names, not a variable
         region_name="us-east-1",
         aws_access_key_id="simulated",
@@ -261,3 +259,5 @@ def model_client(service: str) -> Any:  # noqa: ANN401  # see attach
         endpoint_url="http://simulated",
         config=settings,
     )
+    client.meta.events.register_first("choose-signer", lambda **_: UNSIGNED)
+    return client
