@@ -1,6 +1,7 @@
 """Seeds, one after the other in a few processes, until so many resolutions were simulated; and the report."""
 
 import argparse
+import hashlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tests.simulation.invariants import Checker
 from tests.simulation.simulation import Simulation, Violation
 
-PER_SEED = 2_000
+PER_SEED = 5_000
 REPORT = Path("build/simulation.json")
+PLAYED = Path("build/simulation-played.jsonl")
+_COUNTERS = ("faults", "calls", "functions")
+_CODE = ("ledger", "events", "billing", "payouts", "settlement", "infra", "functions", "tests/simulation")
 
 
 @dataclass
@@ -37,6 +41,11 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     functions: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def job(self) -> tuple[int, int, int]:
+        """What `play` is asked for."""
+        return self.seed, self.asked, self.fault_rate
 
 
 def play(job: tuple[int, int, int]) -> Outcome:
@@ -63,20 +72,54 @@ def play(job: tuple[int, int, int]) -> Outcome:
 def main() -> int:
     """Play the seeds, write the report, and say how each violation is repeated; 1 if there is one."""
     asked = _arguments()
+    kept = Kept(_digest_of_code())
     jobs = _jobs(asked)
-    began, outcomes, interrupted = time.monotonic(), list[Outcome](), False
+    outcomes = [kept.outcomes[job] for job in jobs if job in kept.outcomes]
+    resumed = sum(it.resolutions for it in outcomes)
+    began, interrupted = time.monotonic(), False
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task("0 violations", total=asked.resolutions)
+        task = progress.add_task("0 violations", total=asked.resolutions, completed=resumed)
         try:
-            for outcome in _played(jobs, asked.workers):
+            for outcome in _played([job for job in jobs if job not in kept.outcomes], asked.workers):
+                kept.add(outcome)
                 outcomes.append(outcome)
                 found = sum(bool(it.violation) for it in outcomes)
                 progress.update(task, advance=outcome.resolutions, description=f"{found} violations")
         except KeyboardInterrupt:
             interrupted = True
-    _write_report(asked, outcomes, time.monotonic() - began, interrupted=interrupted)
+    _write_report(asked, outcomes, time.monotonic() - began, resumed, interrupted=interrupted)
+    if not interrupted:
+        kept.forget()
     return _tell(asked, outcomes, interrupted=interrupted)
+
+
+class Kept:
+    """The seeds that an interrupted run had played with this very code, a line each; the next one goes on behind."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self.outcomes: dict[tuple[int, int, int], Outcome] = {}
+        *lines, _cut_off = PLAYED.read_text(encoding="utf-8").split("\n") if PLAYED.exists() else [""]
+        for known in map(json.loads, lines):
+            if known.pop("code") == code:
+                outcome = Outcome(**known | {name: Counter(known[name]) for name in _COUNTERS})
+                self.outcomes[outcome.job] = outcome
+
+    def add(self, outcome: Outcome) -> None:
+        """Write it down at once: whatever ends this run, the seed need not be played again."""
+        PLAYED.parent.mkdir(exist_ok=True)
+        with PLAYED.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"code": self._code, **vars(outcome)}) + "\n")
+
+    def forget(self) -> None:
+        """The run came to its end."""
+        PLAYED.unlink(missing_ok=True)
+
+
+def _digest_of_code() -> str:
+    files = sorted(path for folder in _CODE for path in Path(folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _arguments() -> argparse.Namespace:
@@ -108,8 +151,10 @@ def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _write_report(asked: argparse.Namespace, outcomes: list[Outcome], seconds: float, *, interrupted: bool) -> None:
-    totals = {name: Counter[str]() for name in ("faults", "calls", "functions")}
+def _write_report(
+    asked: argparse.Namespace, outcomes: list[Outcome], seconds: float, resumed: int, *, interrupted: bool
+) -> None:
+    totals = {name: Counter[str]() for name in _COUNTERS}
     for outcome in outcomes:
         for name, counter in totals.items():
             counter.update(getattr(outcome, name))
@@ -118,10 +163,11 @@ def _write_report(asked: argparse.Namespace, outcomes: list[Outcome], seconds: f
         "asked": vars(asked),
         "interrupted": interrupted,
         "resolutions": played,
+        "resumed_from": resumed,
         "seconds": round(seconds, 1),
-        "resolutions_per_second": round(played / seconds, 1) if seconds else 0,
+        "resolutions_per_second": round((played - resumed) / seconds, 1),
         "cpu_seconds": round(sum(it.seconds for it in outcomes), 1),
-        "violations": [asdict(it) | {"repeat": _repeat(it)} for it in outcomes if it.violation],
+        "violations": [vars(it) | {"repeat": _repeat(it)} for it in outcomes if it.violation],
         **{name: dict(sorted((+counter).items())) for name, counter in totals.items()},
         "seeds": [[it.seed, it.resolutions, it.steps, it.digest] for it in sorted(outcomes, key=lambda it: it.seed)],
     }
