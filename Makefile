@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SERVE ?= 1
 RESOLUTIONS ?= 100000
+WORKERS ?= 2
+CASES ?= 500
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -29,6 +31,10 @@ run: .venv/installed ## the sample month on the embedded stack; SERVE=0 ends aft
 test: .venv/installed ## all tests
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
+.PHONY: api-cases
+api-cases: .venv/installed ## 1,000 made-up requests for each route of the API; CASES=500 valid and as many invalid ones
+	@SOLVENT_API_CASES=$(CASES) $(BIN)/pytest -n 2 --dist loadgroup tests/api/test_cases.py tests/end_to_end/test_api_cases.py
+
 .PHONY: bench
 bench: .venv/installed ## measurements, also written to build/bench.json
 	@$(BIN)/python -m bench
@@ -40,6 +46,10 @@ simulate: .venv/installed ## months of faults against the books; RESOLUTIONS=100
 .PHONY: simulate-planted
 simulate-planted: .venv/installed ## bugs put into the engine on purpose: the simulator has to find each
 	@$(BIN)/python -m tests.simulation.planted
+
+.PHONY: mutate
+mutate: .venv/installed ## mutants of the engine, each to be noticed by a test; PACKAGES=ledger, written to build/mutation.json
+	@$(BIN)/python -m tests.mutation $(PACKAGES) --workers $(WORKERS)
 
 .PHONY: check
 check: .venv/installed ## ruff, mypy, import rules, template lint, generated documents
@@ -60,14 +70,19 @@ lock: .venv/installed ## resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" --extra cli --extra dev pyproject.toml -o requirements-dev.lock
 
-# Called by `sam build --build-in-source` for each function: its runtime packages, and nothing else.
+# Called by `sam build --build-in-source` for each function: its runtime packages, and nothing else. They are compiled,
+# for Lambda keeps no compiled code: a cold start would compile all that it imports, and take five times as long.
+LAMBDA_PYTHON ?= python3.13
 build-%:
+	@$(LAMBDA_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
+		{ echo "$(LAMBDA_PYTHON) is not Python 3.13, the functions' runtime; set LAMBDA_PYTHON to one that is"; exit 2; }
 	@mkdir -p "$(ARTIFACTS_DIR)/infra"
 	@cp -R billing events functions ledger payouts settlement "$(ARTIFACTS_DIR)/"
-	@cp -R infra/__init__.py infra/aws infra/stripe "$(ARTIFACTS_DIR)/infra/"
+	@cp -R infra/__init__.py infra/aws infra/stripe infra/webhooks "$(ARTIFACTS_DIR)/infra/"
 	@find "$(ARTIFACTS_DIR)" \( -name __pycache__ -o -name '*.md' \) -prune -exec rm -rf {} +
 	@$(BIN)/uv pip install --quiet --target "$(ARTIFACTS_DIR)" --python-platform aarch64-manylinux_2_28 \
 		--python-version 3.13 --only-binary :all: --require-hashes -r requirements.lock
+	@$(LAMBDA_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash "$(ARTIFACTS_DIR)"
 
 .PHONY: clean
 clean: ## remove what was built

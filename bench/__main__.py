@@ -12,12 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import backtests, closing, costs, engine, exporting, imports, payouts
+from bench import backtests, closing, costs, doors, engine, exporting, imports, payouts
 from bench.figures import Figure
 
 RESULTS = Path("build/bench.json")
 # In this order: the backtest first, so that nothing else is in its memory.
-PARTS = ("backtest", "engine", "costs", "imports", "exports", "close", "payouts")
+PARTS = ("backtest", "engine", "costs", "imports", "exports", "close", "payouts", "doors")
 
 
 def main() -> None:
@@ -66,6 +66,7 @@ def _measure(part: str, options: argparse.Namespace, results: dict[str, Any], co
         "costs": costs.measure,
         "imports": imports.measure,
         "exports": exporting.measure,
+        "doors": doors.measure,
     }
     if part in alone:
         return alone[part]()

@@ -29,10 +29,12 @@ from settlement.invoicing import follow_unfinished
 from settlement.plan_payouts import plan_run, run_of
 from settlement.reconcile import reconcile
 from settlement.send_payouts import send_payout
+from settlement.sweep import settle_due
 from tests.fake_stripe import FakeStripe
 
 BATCHES = 20
 SETTLING = ("completed", "rated and settled")
+SWEPT = "swept once its window ended"
 MOST_USD, MOST_WRITES = 8.0, 10.0
 _PAYDAY = datetime(2026, 10, 19, 6, tzinfo=UTC)  # a Monday, when what was earned from the 5th to the 9th is released
 _CLOSING = datetime(2026, 11, 3, tzinfo=UTC)
@@ -86,7 +88,7 @@ def measure() -> list[Figure]:
         register(life.experts_of_client)
         used = _settle(stack, life)
         _pay_and_bill(stack, life, used)
-    afterwards = {stage: units for stage, units in used.units.items() if stage not in SETTLING}
+    afterwards = {stage: units for stage, units in used.units.items() if stage not in {*SETTLING, SWEPT}}
     figures = _figures(life, used)
     for name, other in OTHER_LIVES.items():
         with tables() as stack:
@@ -104,7 +106,10 @@ def measure() -> list[Figure]:
 
 
 def _settle(stack: Stack, life: Life) -> _Used:
-    """Batches of completions, each followed by the batch of their ratings; the first half warms up, and is timed."""
+    """Batches of completions, each followed by the batch of their ratings; the first half warms up, and is timed.
+
+    Then a sweep finds that every window has ended and that nothing is due any more.
+    """
     used, every = _Used(), [apart(batch) for batch in batches(2 * BATCHES, life.experts_of_client, life.batch)]
     with metering(stack) as meter:
         started = process_time()
@@ -117,7 +122,14 @@ def _settle(stack: Stack, life: Life) -> _Used:
                 for events in every[BATCHES:]:
                     meter(events[place])
                 _note(used, stage, counted, BATCHES * life.batch)
-    used.cpu_seconds_per_call = cpu_seconds / (sum(used.calls.values()) * BATCHES * life.batch)
+    settling_calls = sum(used.calls.values())
+    with metered(stack.client, boto3.client("dynamodb", region_name=REGION)) as counted:
+        counted.start()
+        settled, is_done = settle_due(stack.store, stack.registry, _PAYDAY, lambda: True)
+        if settled.entries or not is_done or list(stack.store.due(_CLOSING)):
+            raise AssertionError(f"the sweep should have found windows and nothing due: {settled}")
+        _note(used, SWEPT, counted, 2 * BATCHES * life.batch)
+    used.cpu_seconds_per_call = cpu_seconds / (settling_calls * BATCHES * life.batch)
     used.message_bytes = max(len(it["body"]) for events in every for event in events for it in event["Records"])
     return used
 
@@ -234,9 +246,10 @@ def _queue_requests(life: Life, used: _Used) -> float:
 
 
 def _lambda_usd(life: Life, used: _Used) -> float:
-    """Per million resolutions: two invocations a batch; for a payout one, and two for each webhook."""
+    """Per million resolutions: three invocations a batch, the sweep's too; for a payout one, two for each webhook."""
     settling = sum(used.calls[stage] for stage in SETTLING)
     usd = _invocation_usd(life, used, settling * life.batch / 2) * 2 / life.batch
+    usd += _invocation_usd(life, used, used.calls[SWEPT] * life.batch) / life.batch
     payout = _invocation_usd(life, used, used.calls["paid out"] * life.resolutions_per_expert_and_week, stripe_calls=1)
     webhook = _invocation_usd(life, used, 5, stripe_calls=1)
     webhooks = life.webhooks_per_payout / life.resolutions_per_expert_and_week

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +21,7 @@ from bench.timing import Spread, spread
 from cli.finance import trial_balance_rows
 from infra.aws.store import BOOK_SHARDS, DynamoStore, _entry_item
 from infra.aws.tables import bind
+from infra.aws.wire import encoded
 from infra.exports import export_ledger, parquet_path
 from ledger.accounts import (
     COST_BASE,
@@ -177,13 +177,12 @@ class _Pages:
     def of(cls, entries: Sequence[RecordedEntry], head: Head) -> "_Pages":
         shards: dict[str, list[str]] = {}
         for recorded in entries:
-            item = _entry_item(recorded).serialize()
-            shards.setdefault(item["book_shard"]["S"], []).append(json.dumps(item, default=_base64))
+            item = encoded(_entry_item(recorded))
+            shards.setdefault(item["book_shard"]["S"], []).append(json.dumps(item))
         pages = {
             shard: [_page(items, start) for start in range(0, len(items), _PER_PAGE)] for shard, items in shards.items()
         }
-        hash_ = b64encode(bytes.fromhex(head.chain_hash)).decode()
-        own = {"book": {"S": head.book}, "seq": {"N": str(head.seq)}, "chain_hash": {"B": hash_}}
+        own = encoded({"book": head.book, "seq": head.seq, "chain_hash": bytes.fromhex(head.chain_hash)})
         return cls(pages, json.dumps(own).encode())
 
     def store(self) -> DynamoStore:
@@ -216,10 +215,6 @@ def _page(items: Sequence[str], start: int) -> bytes:
         key = {"book_shard": {"S": "shard"}, "seq": {"N": str((start + _PER_PAGE) * BOOK_SHARDS)}}
         more = f', "LastEvaluatedKey": {json.dumps(key)}'
     return f'{{"Items": [{", ".join(page)}], "Count": {len(page)}, "ScannedCount": {len(page)}{more}}}'.encode()
-
-
-def _base64(value: bytes) -> str:
-    return b64encode(value).decode()
 
 
 # -- trial balance -----------------------------------------------------------------------------------------------------

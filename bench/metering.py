@@ -72,6 +72,9 @@ class Meter:
         """The items that a call writes."""
         if operation == WRITE:
             writes = [it for item in params["TransactItems"] for it in item.values()]
+        elif operation == "BatchWriteItem":
+            asked = params["RequestItems"].items()
+            writes = [{"TableName": table, **it} for table, items in asked for item in items for it in item.values()]
         elif operation in _SINGLE_WRITES:
             writes = [params]
         elif operation in {"BatchGetItem", "Query", "GetItem", "Scan"}:

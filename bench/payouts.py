@@ -14,6 +14,7 @@ import boto3
 from pydantic import TypeAdapter
 
 from bench.figures import Figure
+from bench.replay import as_boto3_takes_them
 from bench.stack import tables
 from bench.timing import peak_mib, spread
 from infra.aws.registry import DynamoRegistry
@@ -165,7 +166,8 @@ def _creating(number: int) -> dict[str, Any]:
         _populate(store, number)
         sent: list[dict[str, Any]] = []
         events = store.connection.client.meta.events
-        events.register("provide-client-params.dynamodb.TransactWriteItems", lambda params, **_: sent.append(params))
+        asked = "provide-client-params.dynamodb.TransactWriteItems"
+        events.register(asked, lambda params, **_: sent.append(as_boto3_takes_them(params)))
         started = perf_counter()
         made = [it for it in plan_run(store, registry, Schedule.WEEKLY, MONDAY, lambda: True) if isinstance(it, Payout)]
         planned = perf_counter() - started

@@ -1,5 +1,6 @@
 """Calls to AWS recorded once, then answered again from memory, so that only the caller's own CPU time is measured."""
 
+from base64 import b64decode
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,23 @@ class Exchange:
     answer: bytes
 
 
+def as_boto3_takes_them(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the store's call: it gives binary values as base64 text, boto3 wants bytes."""
+    return {name: _with_bytes(value) for name, value in params.items() if name != "ClientRequestToken"}
+
+
+def _with_bytes(value: Any) -> Any:  # noqa: ANN401  # any part of the parameters
+    match value:
+        case {"B": str(text)}:
+            return {"B": b64decode(text)}
+        case dict():
+            return {name: _with_bytes(part) for name, part in value.items()}
+        case list():
+            return [_with_bytes(part) for part in value]
+        case _:
+            return value
+
+
 @contextmanager
 def recorded(client: Any) -> Iterator[list[Exchange]]:  # noqa: ANN401  # boto3 makes its clients at run time
     """Every call of a DynamoDB client meanwhile. Raises AssertionError for one that is refused."""
@@ -30,7 +48,7 @@ def recorded(client: Any) -> Iterator[list[Exchange]]:  # noqa: ANN401  # boto3 
     asked: list[dict[str, Any]] = []
 
     def ask(params: dict[str, Any], **_: object) -> None:
-        asked.append({name: value for name, value in params.items() if name != "ClientRequestToken"})
+        asked.append(as_boto3_takes_them(params))
 
     def answer(response_dict: dict[str, Any], model: Any = None, **context: Any) -> None:  # noqa: ANN401  # botocore's
         if response_dict["status_code"] != 200:

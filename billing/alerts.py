@@ -1,10 +1,11 @@
 """Alerts: told once for each part of the cap, and of the prepaid credits, that a period's charges reach."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from billing.contracts import Contract
 from billing.periods import PeriodState
+from ledger.records import dataclass
 
 ALERT_PERCENTS = (50, 80, 100)
 

@@ -1,12 +1,13 @@
 """The charge for one resolution: price it once, freeze the price, take it back or credit it exactly."""
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 
 from billing.contracts import Contract, Rate
 from billing.periods import Period, PeriodState, RateCounter
 from billing.pricing import accrual, list_price_of
 from ledger.money import round_up
+from ledger.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,12 @@ class FrozenPrice:
     @property
     def exact_list_price(self) -> Fraction:
         """The list price in exact minor units, before discount, included units and rounding."""
-        return Fraction(self.list_price)
+        return _exact(self.list_price)
+
+
+@lru_cache(maxsize=1024)
+def _exact(price: str) -> Fraction:
+    return Fraction(price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,9 @@ class Charge:
     def net(self) -> int:
         """The charge after its discount and what the cap took."""
         return self.accrued - self.discount - self.capped
+
+
+NOTHING = Charge()
 
 
 def issue_price(contract: Contract, rate: Rate, state: PeriodState) -> tuple[FrozenPrice, PeriodState]:
@@ -72,7 +81,7 @@ def charge_at(price: FrozenPrice, discount_basis_points: int, room: int | None =
 def count_change(state: PeriodState, rate_id: str, before: Charge | None, after: Charge | None) -> PeriodState:
     """The period after a charge of one of its cycles went from `before` to `after` (None: not in N)."""
     counter = state.counter(rate_id)
-    old, new = before or Charge(), after or Charge()
+    old, new = before or NOTHING, after or NOTHING
     changed = replace(
         counter,
         net=counter.net + (after is not None) - (before is not None),

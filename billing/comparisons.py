@@ -1,13 +1,14 @@
 """What one period's usage would cost under other terms: the same counters, closed twice. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from billing.contracts import Contract
 from billing.invoices import InvoiceLine, LineKind, close_period
 from billing.periods import Period, PeriodState, PeriodStatus
 from billing.pricing import total
 from ledger.money import Currency
+from ledger.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Contracts: a client's terms as data. One version prices a whole period and starts at a period's first day."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -15,6 +14,7 @@ from billing.calendars import Calendar
 from billing.periods import Period, period_of_date
 from events.facts import OwnerId, Resolver, Slug
 from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
+from ledger.records import dataclass
 from ledger.terms import Amount, CurrencyCode, FieldPath, Percent, Terms, format_path
 
 
@@ -120,7 +120,7 @@ class Rate(Terms):
     """One line of the rate card. Its id is stable: counters, charges and invoices are kept by it."""
 
     id: Slug
-    match: Match = Match()
+    match: Match = Match.model_construct()  # or its validator would be built at import
     included: Annotated[int, Field(ge=0, strict=True)] = 0
     price: Price
 
@@ -216,7 +216,11 @@ class Contract(Terms):
 
     @model_validator(mode="after")
     def _refers_to_what_is_there(self) -> "Contract":
-        for path, what in reference_problems(self.model_dump()):
+        plain = {
+            "calendars": [{"id": calendar.id} for calendar in self.calendars],
+            "rates": [{"id": rate.id, "match": {"calendar": rate.match.calendar}} for rate in self.rates],
+        }
+        for path, what in reference_problems(plain):
             raise ValueError(f"{format_path(path)}: {what}")
         return self
 

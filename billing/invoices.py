@@ -1,6 +1,6 @@
 """The close of a period: from its counters to the lines of one invoice. Nothing here reads an entry."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from ledger.money import (
     split_by_weight,
     to_minor_units,
 )
+from ledger.records import dataclass
 from ledger.terms import exact_percent
 
 # The least that Stripe charges, in minor units (https://docs.stripe.com/currencies, read 2026-11).

@@ -1,22 +1,38 @@
 """Periods: a client's billing months, in the contract's time zone, and the counters that price them."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import NewType
 from zoneinfo import ZoneInfo
+
+from ledger.records import dataclass, replace
 
 Period = NewType("Period", str)
 
 
-def period_of(instant: datetime, zone: ZoneInfo) -> Period:
+def period_of(instant: datetime, zone: tzinfo) -> Period:
     """The month in which an instant falls in `zone`, such as 2026-10; a month includes its first instant."""
     return period_of_date(instant.astimezone(zone))
 
 
 def period_of_date(day: date) -> Period:
     """The month of a day."""
-    return Period(f"{day.year:04d}-{day.month:02d}")
+    return _period(day.year, day.month)
+
+
+@lru_cache(maxsize=1024)
+def _period(year: int, month: int) -> Period:
+    """Asked for several times a resolution, for the same few months."""
+    return Period(f"{year:04d}-{month:02d}")
+
+
+def day_within(period: Period, day: date) -> date:
+    """The day itself if it lies in the month, else the month's first or last, whichever is nearer."""
+    if period_of_date(day) == period:
+        return day
+    first = date.fromisoformat(f"{period}-01")
+    return first if day < first else date.fromisoformat(f"{next_period(period)}-01") - timedelta(days=1)
 
 
 def next_period(period: Period) -> Period:

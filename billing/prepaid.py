@@ -3,8 +3,10 @@
 Used at the close, the lot that expires first going first; until then "left" is what is bought less what stands charged.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
+
+from ledger.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from billing.invoices import Invoice, LineKind
 from billing.periods import Period
 from cli.apply import DONE, REFUSED, refuse, say
 from cli.terms_files import BrokenFiles, read_contracts, read_plans
-from events.adapters.servicenow import ColumnsMissing, UnreadableRow, read_log
+from events.adapters.rows import ColumnsMissing, UnreadableRow
+from events.adapters.servicenow import read_log
 from events.decode import Delivery
 from events.facts import Completed, Resolver
 from ledger.money import Currency, format_minor_units

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from infra.aws.identity import caller_identity
-from infra.aws.queues import queue
+from infra.aws.queues import ask_to_send
 from infra.aws.registry import DynamoRegistry
 from infra.aws.secrets import stripe_keys
 from infra.aws.store import DynamoStore
@@ -32,12 +32,13 @@ class NameNotTaken(CannotStart):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A stack's tables."""
+    """A stack's tables; where its API is, if that is not what the stack says itself."""
 
     stack: str
     store: DynamoStore
     registry: DynamoRegistry
     is_embedded: bool = False
+    api_url: str = ""
 
     def identity(self, by: str | None) -> str | None:
         """Who runs the command: in AWS what AWS says, on the embedded stack whoever they say they are, if they do.
@@ -56,16 +57,16 @@ class Connection:
 
     def ask_to_send(self, payouts: Iterable[str], as_of: datetime) -> None:
         """Put payouts into the queue of those that may be sent; asking twice is safe. Raises NotSent."""
-        queue(f"{self.stack}-payouts").send({"payout": id_, "as_of": as_of.isoformat()} for id_ in payouts)
+        ask_to_send(self.stack, payouts, as_of)
 
 
 def connect(stack: str | None) -> Connection:
     """The stack of that name in AWS; without a name the embedded one. Raises NoStack if that does not run."""
-    is_embedded = stack is None
+    is_embedded, api_url = stack is None, ""
     if stack is None:
         address = running_stack(RUN_FOLDER)
         if address is None:
             raise NoStack("no stack runs here: start one with `make run`, or name one in AWS with --stack")
         address.enter()
-        stack = address.stack_name
-    return Connection(stack, DynamoStore(bind(stack)), DynamoRegistry(), is_embedded)
+        stack, api_url = address.stack_name, address.api_url
+    return Connection(stack, DynamoStore(bind(stack)), DynamoRegistry(), is_embedded, api_url)

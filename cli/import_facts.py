@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from events.adapters.servicenow import ColumnsMissing, UnreadableRow, read_log
+from events.adapters.rows import ColumnsMissing, UnreadableRow
+from events.adapters.servicenow import read_log
 from events.decode import Delivery
 from infra.aws.registry import DynamoRegistry
 from infra.aws.store import DynamoStore
 from settlement.parking import Parked, ParkReason
 from settlement.ports import Changes
-from settlement.settle import Settled, settle, settle_due, work_from
+from settlement.settle import Settled, settle, work_from
+from settlement.sweep import settle_due
 
 BATCH = 500
 

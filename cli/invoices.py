@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +14,10 @@ from billing.invoices import Invoice, InvoiceStatus, LineKind
 from billing.periods import Period, period_end, period_of
 from events.facts import format_instant
 from infra.exports import RUNS_IN_SPREADSHEETS
+from infra.replacing import replacing
 from ledger.errors import BookBroken
-from ledger.money import Currency, format_minor_units, minor_unit_exponent, parse_decimal, round_half_away
+from ledger.money import Currency, format_minor_units, parse_decimal
+from settlement.described import describe_invoice, exact_price, invoice_amounts, standing
 from settlement.invoice_evidence import EvidenceDiffers, EvidenceRow, EvidenceStore, PeriodNotClosed, evidence_rows
 from settlement.invoice_preview import PeriodClosed, Preview, PreviewStore, preview_invoice
 from settlement.ports import Registry
@@ -57,7 +58,6 @@ COLUMNS = (
     "facts",
 )
 _FREE_TEXTS = frozenset({"case", "facts", "entry", "why"})
-_PRICE_DECIMALS = 12
 _NUMBERS = frozenset({"resolutions", "accrued", "discount", "capped", "usage", "quantity", "amount"})
 _INVOICE_NUMBERS = frozenset({"total", "credited", "paid", "returned", "owed"})
 
@@ -185,56 +185,19 @@ def list_invoices(
     """Every invoice, or those of one client: what was invoiced, credited, paid and is owed, and since when."""
     invoices = sorted((it for it in store.invoices() if client in {None, it.client}), key=lambda it: it.id)
     if as_json:
-        console.print_json(data=[_listed(invoice, today) for invoice in invoices])
+        console.print_json(data=[describe_invoice(invoice, today) for invoice in invoices])
         return DONE
     columns = ("client", "period", "status", "total", "credited", "paid", "returned", "owed", "in", "due", "at Stripe")
     rows = [
         (
             *(invoice.client, invoice.period, standing(invoice, today)),
-            *(format_minor_units(amount, invoice.currency) for amount in _amounts(invoice).values()),
+            *(format_minor_units(amount, invoice.currency) for amount in invoice_amounts(invoice).values()),
             *(invoice.currency, str(invoice.due_on or "-"), invoice.stripe_invoice or "-"),
         )
         for invoice in invoices
     ]
     console.print(_table("Invoices", columns, rows, _INVOICE_NUMBERS))
     return DONE
-
-
-def standing(invoice: Invoice, today: date) -> str:
-    """Where an invoice stands on a day, in words: its status; if it is open also what was paid and whether it is late.
-
-    The last failed payment is named while the invoice is open.
-    """
-    back = "some went back" if invoice.returned else ""
-    if invoice.status is not InvoiceStatus.OPEN:
-        return ", ".join(word for word in (invoice.status.value, back) if word)
-    late = "overdue" if invoice.is_overdue(today) else ""
-    part = "partly paid" if invoice.paid else ""
-    failed = f"last payment failed: {invoice.last_failure.code}" if invoice.last_failure else ""
-    return ", ".join(word for word in (late, part, back, failed) if word) or invoice.status.value
-
-
-def _amounts(invoice: Invoice) -> dict[str, int]:
-    return {
-        "total": invoice.total,
-        "credited": invoice.credited,
-        "paid": invoice.paid,
-        "returned": invoice.returned,
-        "owed": invoice.owed,
-    }
-
-
-def _listed(invoice: Invoice, today: date) -> dict[str, Any]:
-    return {
-        "client": invoice.client,
-        "period": invoice.period,
-        "currency": invoice.currency,
-        "status": invoice.status,
-        "standing": standing(invoice, today),
-        "is_overdue": invoice.is_overdue(today),
-        "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
-        "stripe_invoice": invoice.stripe_invoice,
-    } | {f"{name}_minor": amount for name, amount in _amounts(invoice).items()}
 
 
 # -- why ---------------------------------------------------------------------------------------------------------------
@@ -246,19 +209,15 @@ def write_evidence(
     """Write the evidence of an invoice as CSV; a file that does not sum to its invoice is not left behind."""
     client, period = wanted
     path = folder / f"invoice-{client}-{period}.csv"
-    unfinished = path.with_suffix(".unfinished")
     try:
         history = _history(registry, client)
         rows = evidence_rows(store, history, period)
-        folder.mkdir(parents=True, exist_ok=True)
-        number = _write(unfinished, rows, history.currency)
-        unfinished.replace(path)
+        with replacing(path) as fresh:
+            number = _write(fresh, rows, history.currency)
     except (NoContract, PeriodNotClosed) as error:
         return _refused(error, console, REFUSED)
-    except (EvidenceDiffers, BookBroken) as error:
+    except (EvidenceDiffers, BookBroken, FileExistsError) as error:
         return _refused(error, console, FAILED)
-    finally:
-        unfinished.unlink(missing_ok=True)
     console.print(f"{number:,} rows that sum to the invoice: {path}", markup=False, highlight=False, soft_wrap=True)
     return DONE
 
@@ -308,15 +267,6 @@ def _cells(row: EvidenceRow, code: Currency) -> dict[str, str]:
         "facts": " ".join(row.facts),
     } | {name: format_minor_units(amount, code) if has_count else None for name, amount in amounts.items()}
     return {name: "" if cell is None else str(cell) for name, cell in cells.items()}
-
-
-def exact_price(minor_units: Fraction, code: Currency) -> str:
-    """An exact price in major units; one that no decimal can say, such as a third, is rounded to 12 decimals."""
-    exponent = minor_unit_exponent(code)
-    scaled = round_half_away(minor_units * 10 ** (_PRICE_DECIMALS - exponent))
-    whole, decimals = divmod(scaled, 10**_PRICE_DECIMALS)
-    kept = f"{decimals:0{_PRICE_DECIMALS}d}".rstrip("0").ljust(exponent, "0")
-    return f"{whole}.{kept}" if kept else str(whole)
 
 
 def _guarded(text: str) -> str:

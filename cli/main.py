@@ -14,12 +14,15 @@ from rich.console import Console
 from billing.corrections import Outcome
 from billing.periods import period_of_date
 from cli.connection import RUN_FOLDER, CannotStart, connect
+from cli.doors_app import doors_app
 from cli.options import AsCsv, AsJson, By, Stack, console, instant
 from cli.payouts_app import expert_app, payouts_app
 from cli.statements_app import statements_app
+from cli.webhooks_app import webhooks_app
 from infra.aws.secrets import KeysMissing
 from infra.local.deployment import DeploymentFailed
 from infra.local.emulator import EmulatorError
+from settlement.grants import Role
 
 app = typer.Typer(
     name="solvent",
@@ -29,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 parked_app = typer.Typer(help="What could not be decided, and why.", no_args_is_help=True)
-import_app = typer.Typer(help="Facts from helpdesk exports.", no_args_is_help=True)
+import_app = typer.Typer(help="Facts from helpdesks' exports.", no_args_is_help=True)
 app.add_typer(parked_app, name="parked")
 app.add_typer(import_app, name="import")
 credits_app = typer.Typer(help="What clients have paid in advance.", no_args_is_help=True)
@@ -42,6 +45,8 @@ invoice_app = typer.Typer(help="What clients are asked to pay for a month.", no_
 app.add_typer(invoice_app, name="invoice")
 app.add_typer(payouts_app, name="payouts")
 app.add_typer(expert_app, name="expert")
+app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(doors_app, name="door")
 app.add_typer(statements_app)
 
 
@@ -77,7 +82,9 @@ def apply(
     folder: Annotated[
         Path,
         typer.Argument(
-            exists=True, file_okay=False, help="clients/, contracts/, pay_plans/, experts/, payout_policies/"
+            exists=True,
+            file_okay=False,
+            help="clients/, contracts/, pay_plans/, experts/, payout_policies/, webhooks/, doors/",
         ),
     ],
     *,
@@ -86,7 +93,7 @@ def apply(
     as_of: AsOf = None,
     stack: Stack = None,
 ) -> None:
-    """Check a folder of clients, contracts, pay plans, experts and payout policies, then write what changed.
+    """Check a folder of clients, contracts, pay plans, experts, policies, webhooks and doors, then write changes.
 
     Changes of a contract or a pay plan wait for a second person: see `solvent contract approve`.
     """
@@ -254,6 +261,22 @@ def onboard(
         console.print(here.stripe().onboarding_link(found.stripe_account, return_url), soft_wrap=True)
 
 
+@app.command(epilog='For example: curl -H "Authorization: Bearer $(solvent token --role client --client acme)" ...')
+def token(
+    *,
+    role: Annotated[Role, typer.Option(help="What the token is for.")],
+    client: Annotated[str, typer.Option(help="The client, for the role client.")] = "",
+    expert: Annotated[str, typer.Option(help="The expert, for the role expert.")] = "",
+    name: Annotated[str | None, typer.Option("--as", help="Whose it is; a second person needs another name.")] = None,
+    machine: Annotated[bool, typer.Option("--machine", help="For a machine, by client credentials.")] = False,
+    stack: Stack = None,
+) -> None:
+    """Print a token for the API under /v1, good for an hour. The person or machine is made if missing."""
+    from cli.tokens import Wanted, print_token  # noqa: PLC0415  # keep --help quick
+
+    raise typer.Exit(print_token(connect(stack), Wanted(role, client or expert, name, machine), console))
+
+
 @parked_app.command("list")
 def list_parked(*, stack: Stack = None) -> None:
     """Everything that is parked: id, reason and what to do."""
@@ -419,6 +442,26 @@ def import_servicenow(
 
     here = connect(stack)
     raise typer.Exit(import_log(here.store, here.registry, file, client, time_zone, console))
+
+
+@import_app.command("csv", epilog="For example: solvent import csv tickets.csv --door acme-archive")
+def import_csv(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An export, .csv or .csv.gz")],
+    door: Annotated[str, typer.Option(help="The door that says how it is read; its system is csv or servicenow.")],
+    *,
+    skip: Annotated[int, typer.Option(min=0, help="Facts that were sent before.")] = 0,
+    token: Annotated[
+        str | None, typer.Option(envvar="SOLVENT_TOKEN", help="A token of the client; made here on the embedded stack.")
+    ] = None,
+    stack: Stack = None,
+) -> None:
+    """Send a helpdesk's export to the API. Sending it again changes nothing; rows that cannot be read are told."""
+    from cli.import_events import events_api  # noqa: PLC0415  # keep --help quick
+    from cli.import_events import import_csv as send_export  # noqa: PLC0415  # keep --help quick
+
+    here = connect(stack)
+    api = events_api(here, door, token)
+    raise typer.Exit(send_export(here, file, door, api, console, skip=skip))
 
 
 @app.command("reconcile", epilog="For example: solvent reconcile --csv")

@@ -13,6 +13,7 @@ from ledger.money import Money, format_minor_units, total_by_currency
 from payouts.payouts import Instant, Payout, PayoutStatus
 from payouts.policy import PayoutPolicy
 from settlement.approve_payouts import WaitingRun, waiting_runs
+from settlement.described import describe_held, describe_run, is_planned_whole
 from settlement.plan_payouts import NotPaid, Request, preview
 from settlement.ports import PayoutStore, Registry
 from settlement.send_payouts import waits_for
@@ -142,10 +143,7 @@ def held(store: PayoutStore, registry: Registry, as_of: datetime, console: Conso
     """Whoever has something available and would not be paid now, with the amount and everything that is missing."""
     found = [it for it in preview(store, registry, as_of) if isinstance(it, NotPaid)]
     if as_json:
-        data = [
-            {"expert": it.expert, "currency": it.currency, "available_minor": it.minor_units, "missing": it.missing}
-            for it in found
-        ]
+        data = [describe_held(it) for it in found]
         console.print_json(data=data)
         return DONE
     rows = [
@@ -162,9 +160,9 @@ def held(store: PayoutStore, registry: Registry, as_of: datetime, console: Conso
 
 def waiting(store: PayoutStore, console: Console, *, as_json: bool = False) -> int:
     """Every run that waits for a second person: how many payouts, their totals, who planned it, and its hash."""
-    runs = [(run, _is_planned(store, run)) for run in waiting_runs(store)]
+    runs = [(run, is_planned_whole(store, run)) for run in waiting_runs(store)]
     if as_json:
-        console.print_json(data=[_described_run(*each) for each in runs])
+        console.print_json(data=[describe_run(*each) for each in runs])
         return DONE
     for run, is_planned in runs:
         planners = ", ".join(sorted({payout.planned_by for payout in run.payouts}))
@@ -177,22 +175,6 @@ def waiting(store: PayoutStore, console: Console, *, as_json: bool = False) -> i
         say(f"    solvent payouts approve {run.run} --hash {run.hash}", console)
     say(f"{len(runs)} waiting", console)
     return DONE
-
-
-def _is_planned(store: PayoutStore, waiting_run: WaitingRun) -> bool:
-    state = store.payout_run(waiting_run.run)
-    return state is None or state.is_finished
-
-
-def _described_run(run: WaitingRun, is_planned: bool) -> dict[str, Any]:  # noqa: FBT001  # as `waiting` pairs them
-    return {
-        "run": run.run,
-        "payouts": len(run.payouts),
-        "totals_minor": run.totals,
-        "planned_by": sorted({payout.planned_by for payout in run.payouts}),
-        "is_planned": is_planned,
-        "hash": run.hash,
-    }
 
 
 def _totals_of(run: WaitingRun) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from cli.printing import DONE, FAILED, Form, refused, say, table
 from cli.statement_data import write_csv
 from ledger.money import Currency, format_minor_units
+from settlement.described import describe_reconciliation
 from settlement.findings import Finding, Reconciliation
 from settlement.reconcile import ReconcileStore, reconcile
 from settlement.stripe_port import Stripe, StripeBusy, StripeRefused, StripeUnclear
@@ -26,25 +27,12 @@ def show_reconciliation(
     except (StripeBusy, StripeRefused, StripeUnclear) as error:
         return refused(f"nothing was compared, for Stripe does not answer as it should: {error}", console, FAILED)
     if form.as_json:
-        console.print_json(data=_described(found))
+        console.print_json(data=describe_reconciliation(found))
     elif form.as_csv:
         write_csv(console.file, COLUMNS, _rows(found))
     else:
         _show(found, console)
     return DONE if found.is_clean else FAILED
-
-
-def _described(found: Reconciliation) -> dict[str, Any]:
-    return {
-        "as_of": found.day.isoformat(),
-        "is_clean": found.is_clean,
-        "entries_read": found.entries,
-        "movements": found.movements,
-        "payouts": found.payouts,
-        "invoices": found.invoices,
-        "differences": [it.described(found.day) for it in found.differences],
-        "open": [it.described(found.day) for it in found.open],
-    }
 
 
 def _rows(found: Reconciliation) -> Iterator[dict[str, Any]]:

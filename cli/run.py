@@ -19,6 +19,8 @@ from cli.connection import CannotStart, Connection, connect
 from cli.finance import export_command
 from cli.report import Report, collect, show
 from events.facts import format_instant
+from infra.aws.secrets import keep_door_secrets
+from infra.local.helpdesks import secret_of
 from infra.local.player import FunctionFailed, NotAtRest, Player
 from infra.local.sample_month import SAMPLE_WORLD, SampleMonth, Trigger, TriggerKind, sample_month, trigger_times
 from infra.local.stack import LocalStack, local_stack
@@ -100,11 +102,13 @@ def play(stack: LocalStack, month: SampleMonth, folder: Path, console: Console, 
 
 
 def set_up(stack: LocalStack, here: Connection, player: Player, console: Console) -> None:
-    """Apply the sample world, give every expert a Stripe account, and top up the platform's balance."""
-    console.print("Setting up clients, contracts, pay plans, experts and payout policies")
+    """Apply the sample world, share secrets with its helpdesks, give experts Stripe accounts, top up the balance."""
+    console.print("Setting up clients, contracts, pay plans, experts, payout policies and doors")
     day = date(2026, 9, 30)
     if apply_folder(SAMPLE_WORLD, here.registry, day, console, check_only=False, identity=lambda: "solvent run"):
         raise SystemExit(2)
+    for name in {door.secret for door in here.registry.doors().values() if door.secret}:
+        keep_door_secrets(here.stack, name, (secret_of(name),))
     list(onboard(here.store, here.registry, stack.gateway(), datetime(2026, 9, 30, tzinfo=UTC)))
     _top_up(stack, player)
 
@@ -130,7 +134,7 @@ def _play(
             now = format_instant(trigger.at)
             due = [it for it in month.messages[sent : sent + len(month.messages)] if str(it["received_at"]) <= now]
             if due:
-                player.send(due, lambda number: progress.advance(task, number))
+                player.play(due, lambda number: progress.advance(task, number))
                 sent += len(due)
                 player.rest("facts")
             progress.update(task, description=f"Playing {trigger.at:%d %B}")

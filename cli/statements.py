@@ -10,9 +10,6 @@ from cli.printing import DONE, FAILED, Form, refused, say, table
 from cli.statement_data import (
     LINE_COLUMNS,
     TAX_COLUMNS,
-    bank_leg,
-    described,
-    fee_of,
     line_cells,
     reportable,
     tax_cells,
@@ -26,6 +23,7 @@ from ledger.money import format_minor_units
 from payouts.payouts import Payout
 from payouts.statements import Line, Section, Span, StatementDiffers, StatementRefused, span_of
 from payouts.tax_reporting import Paid, PaidInYear, Regime, Verdict
+from settlement.described import bank_leg, describe_statement, fee_of
 from settlement.ports import Registry
 from settlement.statements import OwedNow, Statement, StatementStore, TaxRow, UnknownExpert, make_statement, report_year
 
@@ -59,7 +57,7 @@ def statement(
     except (StatementDiffers, BookBroken) as broken:
         return refused(broken, console, FAILED)
     if form.as_json:
-        console.print_json(data=described(found))
+        console.print_json(data=describe_statement(found))
     elif form.as_csv:
         write_csv(console.file, LINE_COLUMNS, line_cells(found))
     else:

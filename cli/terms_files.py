@@ -1,11 +1,11 @@
-"""Reading a folder of terms, YAML files of clients, contracts, pay plans, experts and payout policies.
+"""Reading a folder of terms, YAML files: clients, contracts, pay plans, experts, payout policies, webhooks, doors.
 
 Every problem is found with its line.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
@@ -19,12 +19,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from billing.contracts import Contract, reference_problems
+from events.adapters.doors import Door, door_problems
 from events.facts import OwnerId, Slug
 from ledger.terms import FieldPath, format_path
 from payouts.plans import PayPlan
 from payouts.policy import PayoutPolicy
 from settlement.apply import SET_BY_SOLVENT, Document, Kind, NewTerms, Place
 from settlement.registry import Client, Expert
+from settlement.webhooks import Endpoint
 
 _MOST_FIELDS = 100_000
 _FOLDERS = {
@@ -33,6 +35,8 @@ _FOLDERS = {
     "pay_plans": Kind.PAY_PLAN,
     "experts": Kind.EXPERT,
     "payout_policies": Kind.PAYOUT_POLICY,
+    "webhooks": Kind.WEBHOOK,
+    "doors": Kind.DOOR,
 }
 MODELS: Mapping[Kind, type[Document]] = {
     Kind.CLIENT: Client,
@@ -40,6 +44,8 @@ MODELS: Mapping[Kind, type[Document]] = {
     Kind.PAY_PLAN: PayPlan,
     Kind.EXPERT: Expert,
     Kind.PAYOUT_POLICY: PayoutPolicy,
+    Kind.WEBHOOK: Endpoint,
+    Kind.DOOR: Door,
 }
 
 
@@ -101,8 +107,9 @@ class TermsFolder:
 def read_folder(folder: Path) -> TermsFolder:
     """The documents of all *.yaml and *.yml files below `folder`; raises BrokenFiles with every problem of every file.
 
-    The name of a folder on the way to a file says what it holds: clients, contracts, pay_plans, experts or
-    payout_policies. A file holds one document, or a list of them. What begins with a dot is left out.
+    The name of a folder on the way to a file says what it holds: clients, contracts, pay_plans, experts,
+    payout_policies, webhooks or doors. A file holds one document, or a list of them. What begins with a dot is left
+    out.
     """
     reader = _Reader()
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
@@ -130,6 +137,32 @@ def read_plans(files: Sequence[Path]) -> TermsFolder:
     return _read_files(Kind.PAY_PLAN, files)
 
 
+def read_doors(files: Sequence[Path]) -> tuple[Door, ...]:
+    """The doors in these files, one or a list in each; raises BrokenFiles with every problem of every file."""
+    problems: list[FileProblem] = []
+    read: list[tuple[Source, Door]] = []
+    for path in files:
+        nodes, broken = _compose(str(path), path.read_bytes())
+        problems += broken
+        for node in _flat(nodes):
+            source, door, faults = _read_node(str(path), Door, node, "")
+            problems += faults
+            read += [(source, door)] if door else []
+    sources, doors = [source for source, _ in read], tuple(door for _, door in read)
+    problems += (sources[position].problem(path, what) for position, path, what in door_problems(doors))
+    if problems:
+        raise BrokenFiles(sorted(set(problems)))
+    return doors
+
+
+def _flat(nodes: Iterable[yaml.Node]) -> Iterator[yaml.Node]:
+    for node in nodes:
+        if isinstance(node, yaml.SequenceNode):
+            yield from _flat(node.value)
+        else:
+            yield node
+
+
 def _read_files(kind: Kind, files: Sequence[Path]) -> TermsFolder:
     reader = _Reader()
     for path in files:
@@ -139,7 +172,29 @@ def _read_files(kind: Kind, files: Sequence[Path]) -> TermsFolder:
     return reader.folder()
 
 
-_DocumentT = TypeVar("_DocumentT", Client, Contract, PayPlan, Expert, PayoutPolicy)
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+def _read_node(
+    file: str, model: type[_ModelT], node: yaml.Node, set_by_solvent: str
+) -> tuple[Source, _ModelT | None, list[FileProblem]]:
+    """One document and where it was read, or None and what is wrong with it."""
+    tree = _Tree()
+    try:
+        value = tree.build(node, ())
+    except _TooManyFields:
+        what = f"has more than {_MOST_FIELDS} fields, repetitions by * counted"
+        return Source(file, _line(node), {}), None, [FileProblem(file, _line(node), 0, "", what)]
+    source = Source(file, _line(node), tree.lines)
+    problems = [FileProblem(file, line, 0, format_path(path), what) for line, path, what in tree.problems]
+    document, faults = _validate(model, value, tree)
+    problems += [source.problem(path, what) for path, what in faults]
+    if (set_by_solvent,) in tree.lines:
+        problems.append(source.problem((set_by_solvent,), "is set by Solvent alone; take it out"))
+    return source, None if problems else document, problems
+
+
+_DocumentT = TypeVar("_DocumentT", Client, Contract, PayPlan, Expert, PayoutPolicy, Endpoint, Door)
 
 
 @dataclass(slots=True)
@@ -164,31 +219,11 @@ class _Reader:
         """Take in one file of documents of a kind; `file` is what problems call it."""
         nodes, broken = _compose(file, path.read_bytes())
         self.problems += broken
-        for node in nodes:
-            self._read_document(file, kind, node)
-
-    def _read_document(self, file: str, kind: Kind, node: yaml.Node) -> None:
-        if isinstance(node, yaml.SequenceNode):
-            for inner in node.value:
-                self._read_document(file, kind, inner)
-            return
-        tree = _Tree()
-        try:
-            value = tree.build(node, ())
-        except _TooManyFields:
-            what = f"has more than {_MOST_FIELDS} fields, repetitions by * counted"
-            self.problems.append(FileProblem(file, _line(node), 0, "", what))
-            return
-        source = Source(file, _line(node), tree.lines)
-        problems = [FileProblem(file, line, 0, format_path(path), what) for line, path, what in tree.problems]
-        document, faults = _validate(MODELS[kind], value, tree)
-        problems += [source.problem(path, what) for path, what in faults]
-        name = SET_BY_SOLVENT.get(kind, "")
-        if (name,) in tree.lines:
-            problems.append(source.problem((name,), "is set by Solvent alone; take it out"))
-        self.problems += problems
-        if document is not None and not problems:
-            self.documents.append((source, document))
+        for node in _flat(nodes):
+            source, document, problems = _read_node(file, MODELS[kind], node, SET_BY_SOLVENT.get(kind, ""))
+            self.problems += problems
+            if document is not None:
+                self.documents.append((source, document))
 
     def folder(self) -> TermsFolder:
         """Everything that was read."""
@@ -205,6 +240,8 @@ class _Reader:
             plans=of_kind(Kind.PAY_PLAN, PayPlan),
             experts=of_kind(Kind.EXPERT, Expert),
             policies=of_kind(Kind.PAYOUT_POLICY, PayoutPolicy),
+            endpoints=of_kind(Kind.WEBHOOK, Endpoint),
+            doors=of_kind(Kind.DOOR, Door),
         )
         return TermsFolder(terms, sources)
 
@@ -338,7 +375,7 @@ class _Tree:
 # -- pydantic: errors with their fields --------------------------------------------------------------------------------
 
 
-def _validate(model: type[Document], value: object, tree: _Tree) -> tuple[Document | None, list[tuple[FieldPath, str]]]:
+def _validate(model: type[_ModelT], value: object, tree: _Tree) -> tuple[_ModelT | None, list[tuple[FieldPath, str]]]:
     """The document, or what is wrong with which field of it.
 
     Strict as JSON is: a number is no text, a text no number and neither a date.

@@ -2,8 +2,8 @@
 
 A block is what stands between `<!-- generated: NAME -->` and `<!-- end -->`. `python -m docs.generate` writes all of
 them but the recorded ones: `run` comes from a report (`--run build/run/report.json`), `test` from the output of
-`make test` (`--tests FILE`). The JSON Schemas in docs/schemas/ are written whole. With `--check` nothing is written,
-and every stale block and schema is named.
+`make test` (`--tests FILE`). The JSON Schemas in docs/schemas/ and docs/openapi.json are written whole. With `--check`
+nothing is written, and every stale block and file is named.
 """
 
 import argparse
@@ -33,6 +33,11 @@ from billing.periods import PeriodState, period_of
 from cli.main import app
 from cli.report import Report, show
 from cli.terms_files import MODELS, read_folder
+from docs.api_blocks import errors_rows, openapi_text, routes_rows, views_rows
+from events.adapters.rules import SystemTable
+from events.adapters.signatures import SCHEMES as SIGNATURES
+from events.adapters.signatures import WINDOW, Signed
+from events.adapters.systems import SYSTEMS, System
 from events.decode import AUTHORITY, DATA_FIELDS, decode, envelop
 from events.facts import Instant, Party
 from infra.aws.tables import TABLES
@@ -53,6 +58,7 @@ from ledger.entries import Entry
 from ledger.money import format_minor_units
 from ledger.posting_rules import POSTING_RULES, Flow
 from payouts.plans import PlanHistory
+from settlement.announcements import TOLD
 from settlement.apply import SET_BY_SOLVENT
 from settlement.apply import Kind as TermsKind
 from settlement.assess import Due, timing
@@ -168,6 +174,23 @@ def _posted_by() -> dict[str, list[str]]:
     return found
 
 
+def helpdesks_block() -> str:
+    """The block `helpdesks`: how each system proves itself, what solved and rated mean there, and what is polled."""
+    header = ("system", "proves itself by", "solved", "rating", "times without zone", "polled")
+    return _table(header, (_helpdesk(system, table) for system, table in SYSTEMS.items()))
+
+
+def _helpdesk(system: System, table: SystemTable) -> list[str]:
+    scheme = SIGNATURES[table.scheme] if table.scheme else None
+    proof = "" if scheme is None else f"the secret in `{scheme.header}`"
+    if isinstance(scheme, Signed):
+        window = f", within {WINDOW.seconds // 60} minutes" if scheme.time_header else ""
+        proof = f"`{scheme.header}`: {scheme.algorithm.upper()} of {' + '.join(scheme.parts)}{window}"
+    scale = f"{table.scale.scale_min} to {table.scale.scale_max}" if table.scale else "the door's"
+    solved = _code(sorted(table.solved))
+    return [f"`{system}`", proof, solved, scale, "yes" if table.is_zoneless else "", _code(table.listings)]
+
+
 def facts_block() -> str:
     """Who may say which fact, and which fields of its `data` pass a door."""
     rows = [
@@ -179,6 +202,16 @@ def facts_block() -> str:
         for kind, fields in DATA_FIELDS.items()
     ]
     return _table(("type", *(party.value for party in Party), "fields of `data` that pass"), rows)
+
+
+def webhooks_block() -> str:
+    """Every type that somebody may ask for, for whom it is, and the fields that they get."""
+    rows = [
+        (f"`{type_}`", audience.value, _code(fields))
+        for type_, told in TOLD.items()
+        for audience, fields in told.items()
+    ]
+    return _table(("type", "audience", "fields of `data`"), rows)
 
 
 def help_block() -> str:
@@ -213,7 +246,8 @@ def folders_block() -> str:
 # -- blocks from template.yaml -----------------------------------------------------------------------------------------
 
 _Resource = dict[str, Any]
-_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "sqs:SendMessage"}
+_DELETES = {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessage", "events:PutEvents"} | _DELETES
 
 
 @cache
@@ -269,7 +303,9 @@ def _writes(function: _Resource) -> Iterator[str]:
 def _writing(resource: str, actions: set[str]) -> str:
     if resource in _of_type("SQS::Queue"):
         return f"queue `{_short_name(resource)}`"
-    if "dynamodb:DeleteItem" in actions:
+    if resource in _of_type("Events::EventBus"):
+        return "event bus"
+    if _DELETES & actions:
         return f"`{_short_name(resource)}` (puts, deletes)"
     return f"`{_short_name(resource)}`" + ("" if "dynamodb:UpdateItem" in actions else " (puts only)")
 
@@ -346,14 +382,19 @@ def _example_entry() -> Entry:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "accounts": accounts_block,
+    "api-errors": lambda: _table(("code", "status", "type", "what to do"), errors_rows()),
+    "api-routes": lambda: _table(("route", "for", "what it does"), routes_rows()),
+    "api-views": lambda: _table(("view", "shown", "kept back, and why"), views_rows()),
     "example": example_block,
     "facts": facts_block,
     "folders": folders_block,
     "functions": functions_block,
     "help": help_block,
+    "helpdesks": helpdesks_block,
     "make-help": make_help_block,
     "posting-rules": posting_rules_block,
     "tables": tables_block,
+    "webhooks": webhooks_block,
 }
 RECORDED = frozenset({"run", "test"})
 SCHEMAS: Mapping[str, TermsKind] = {
@@ -362,6 +403,8 @@ SCHEMAS: Mapping[str, TermsKind] = {
     "client": TermsKind.CLIENT,
     "expert": TermsKind.EXPERT,
     "payout_policy": TermsKind.PAYOUT_POLICY,
+    "webhook": TermsKind.WEBHOOK,
+    "door": TermsKind.DOOR,
 }
 
 
@@ -379,8 +422,9 @@ def schema(kind: TermsKind) -> str:
 
 
 def documents(root: Path) -> list[Path]:
-    """The pages that may hold blocks: those of the root, of each package, and all of docs/."""
-    return sorted({*root.glob("*.md"), *root.glob("*/README.md"), *(root / "docs").rglob("*.md")})
+    """The pages that may hold blocks: those of the root, of each package, of events/adapters/, and all of docs/."""
+    pages = {*root.glob("*.md"), *root.glob("*/README.md"), *root.glob("events/*/README.md")}
+    return sorted({*pages, *(root / "docs").rglob("*.md")})
 
 
 def rewritten(text: str, recorded: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -426,7 +470,17 @@ def generate(root: Path, recorded: Mapping[str, str], *, check: bool) -> list[st
         found += [f"{path.relative_to(root)}: {name}" for name in stale]
         if stale and not check:
             path.write_text(text)
-    return found + _generate_schemas(root / "docs" / "schemas", check=check)
+    return found + _generate_schemas(root / "docs" / "schemas", check=check) + _generate_openapi(root, check=check)
+
+
+def _generate_openapi(root: Path, *, check: bool) -> list[str]:
+    """The OpenAPI document, if it was stale; none is written where there is none."""
+    path = root / "docs" / "openapi.json"
+    if not path.exists() or path.read_text() == openapi_text():
+        return []
+    if not check:
+        path.write_text(openapi_text())
+    return ["docs: openapi.json"]
 
 
 def _generate_schemas(folder: Path, *, check: bool) -> list[str]:

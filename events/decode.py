@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
 from events.facts import (
+    FACTS,
     CaseId,
     Fact,
     Instant,
@@ -17,6 +18,7 @@ from events.facts import (
     Token,
     format_instant,
 )
+from ledger.records import dataclass
 
 _SCALE = frozenset({"score", "scale_min", "scale_max"})
 
@@ -45,8 +47,6 @@ AUTHORITY: dict[Party, frozenset[str]] = {
 # How far ahead of the door's clock a fact's own time may be.
 ALLOWED_SKEW = timedelta(minutes=5)
 
-_FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Envelope:
@@ -56,7 +56,9 @@ class _Envelope:
     subject: Token
 
 
-_ENVELOPE = TypeAdapter(_Envelope)
+@cache
+def _envelope_codec() -> TypeAdapter[_Envelope]:
+    return TypeAdapter(_Envelope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +109,17 @@ def decode(message: object) -> Delivery:
     Raises FactRefused, naming the failing paths, for anything that is not a valid fact, that the party may not say, or
     whose time is more than five minutes ahead of the door's clock.
     """
-    event = message.get("fact") if isinstance(message, Mapping) else None
-    if not isinstance(message, Mapping) or not isinstance(event, Mapping):
+    event = message.get("fact") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or not isinstance(event, dict):
         raise _refusal(message, "not a delivery", "fact")
     try:
-        stamp = _ENVELOPE.validate_python(
-            {name: message.get(name) for name in ("client", "party", "received_at")} | {"subject": event.get("subject")}
-        )
+        stamp = _envelope_codec().validate_python({**message, "subject": event.get("subject")})
         kind = event.get("type")
         if not isinstance(kind, str) or kind not in DATA_FIELDS:
             raise _refusal(message, "unknown fact type", "type")
         if kind not in AUTHORITY[stamp.party]:
             raise _refusal(message, f"not for {stamp.party} to say", "type")
-        fact = _FACT.validate_python(_flatten(event, stamp.party))
+        [fact] = FACTS.validate_python((_flatten(event, stamp.party),))
     except ValidationError as error:
         raise _refusal(message, "malformed", *sorted({_path(problem["loc"]) for problem in error.errors()})) from None
     except OverflowError:
@@ -137,15 +137,15 @@ def decode(message: object) -> Delivery:
 
 def encode(delivery: Delivery) -> dict[str, object]:
     """The queued message of a delivery: `decode` gives the delivery back."""
-    fields = _FACT.dump_python(delivery.fact, mode="json", exclude_none=True)
+    [fields] = FACTS.dump_python((delivery.fact,), mode="json", exclude_none=True)
     data = {key: value for key, value in fields.items() if key in DATA_FIELDS[delivery.fact.type]}
     event = {key: fields[key] for key in ("id", "type", "source", "time")} | {"subject": delivery.case_id, "data": data}
     return envelop(delivery.client, delivery.party, delivery.received_at, event)
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """The path of a field as its sender knows it: without the name of the fact type; `data` for a rule over several."""
-    return ".".join(str(part) for part in location if part not in DATA_FIELDS) or "data"
+    """The path of a field as its sender knows it: without the fact's place and type; `data` for a rule over several."""
+    return ".".join(part for part in location if isinstance(part, str) and part not in DATA_FIELDS) or "data"
 
 
 def _refusal(message: object, reason: str, *paths: str) -> FactRefused:

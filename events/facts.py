@@ -1,11 +1,12 @@
 """The seven facts that can happen to a case, as they are stored and decided upon."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NewType, assert_never
 
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from ledger.records import dataclass
 
 CaseId = NewType("CaseId", str)
 
@@ -22,11 +23,11 @@ def _to_utc(instant: datetime) -> datetime:
 
 
 def format_instant(instant: datetime) -> str:
-    """RFC 3339 in UTC; microseconds only where there are any."""
+    """RFC 3339 in UTC; microseconds only where there are any. Pydantic writes an Instant so, too."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_to_utc), PlainSerializer(format_instant, when_used="json")]
+Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 
 
 class Resolver(StrEnum):
@@ -158,7 +159,9 @@ class Decided:
 Fact = Annotated[
     Completed | Rated | PeerReviewed | QaReviewed | Reopened | Disputed | Decided, Field(discriminator="type")
 ]
-FACTS: TypeAdapter[tuple[Fact, ...]] = TypeAdapter(tuple[Fact, ...])
+# A codec takes long to build; with this, not before it is used.
+AT_FIRST_USE = ConfigDict(defer_build=True)
+FACTS: TypeAdapter[tuple[Fact, ...]] = TypeAdapter(tuple[Fact, ...], config=AT_FIRST_USE)
 
 
 def in_order(fact: Fact) -> tuple[datetime, int, str, str]:

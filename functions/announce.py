@@ -1,17 +1,22 @@
-"""What settlement announces goes onto the event bus."""
+"""What settlement announces goes onto the event bus, and into the queue of webhooks for everybody who asked for it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import boto3
-from aws_lambda_powertools import Logger
 
-from functions.environment import stack
+from events.facts import format_instant
+from functions.environment import logger, stack
+from functions.registry_wiring import registry
+from infra.webhooks.queueing import queue_webhooks
+from settlement.announcements import Announcement
+from settlement.webhooks import webhooks_for
 
 SOURCE = "solvent.engine"
 _PER_CALL = 10
-logger = Logger()
+_Image = Mapping[str, Mapping[str, str]]
 
 
 class NotAnnounced(RuntimeError):
@@ -20,22 +25,31 @@ class NotAnnounced(RuntimeError):
 
 @logger.inject_lambda_context
 def handler(event: Mapping[str, Any], context: object) -> None:  # noqa: ARG001  # Lambda's signature
-    """Put each new announcement on the bus, at least once."""
+    """Tell the bus and the endpoints of each new announcement, at least once, and in the stream's order."""
+    told = [_announcement(record["dynamodb"]["NewImage"]) for record in event["Records"]]
+    _put_on_bus(told)
+    endpoints = registry().endpoints().values()
+    webhooks = [webhook for one in told for webhook in webhooks_for(one, endpoints)]
+    queue_webhooks(stack(), webhooks)
+    logger.info("announced", extra={"events": len(told), "webhooks": len(webhooks)})
+
+
+def _announcement(image: _Image) -> Announcement:
+    text = {name: value["S"] for name, value in image.items() if "S" in value}
+    at, data = datetime.fromisoformat(text["at"]), json.loads(text["data"])
+    return Announcement(text["announcement_id"], text["type"], text["client"], at, data, text["subject"])
+
+
+def _put_on_bus(told: Sequence[Announcement]) -> None:
     bus = boto3.client("events")
-    entries = [_entry(record["dynamodb"]["NewImage"]) for record in event["Records"]]
+    entries = list(_entries(told))
     for start in range(0, len(entries), _PER_CALL):
         answer = bus.put_events(Entries=entries[start : start + _PER_CALL])  # type: ignore[arg-type]
         if answer["FailedEntryCount"]:
             raise NotAnnounced(f"the bus refused {answer['FailedEntryCount']} events")
-    logger.info("announced", extra={"events": len(entries)})
 
 
-def _entry(image: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    detail = {
-        "id": image["announcement_id"]["S"],
-        "client": image["client"]["S"],
-        "time": image["at"]["S"],
-        "data": json.loads(image["data"]["S"]),
-    }
-    detail_type = image["type"]["S"]
-    return {"EventBusName": stack(), "Source": SOURCE, "DetailType": detail_type, "Detail": json.dumps(detail)}
+def _entries(told: Iterable[Announcement]) -> Iterable[dict[str, str]]:
+    for one in told:
+        detail = {"id": one.id, "client": one.client, "time": format_instant(one.at), "data": dict(one.data)}
+        yield {"EventBusName": stack(), "Source": SOURCE, "DetailType": one.type, "Detail": json.dumps(detail)}

@@ -1,11 +1,12 @@
 """SQS batches: what each record says, and which of them to deliver again."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from functions.wiring import logger
+from pydantic_core import from_json
+
+from functions.environment import logger
 
 Record = Mapping[str, Any]
 _ENOUGH_MILLISECONDS = 30_000
@@ -14,7 +15,7 @@ _ENOUGH_MILLISECONDS = 30_000
 def body(record: Record) -> Any:  # noqa: ANN401  # JSON from outside; the decoder that gets it says what it must be
     """The JSON of a record's body; None if it is not JSON."""
     try:
-        return json.loads(record["body"])
+        return from_json(record["body"])
     except ValueError:
         return None
 

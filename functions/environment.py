@@ -1,6 +1,10 @@
-"""What the template tells every function."""
+"""What every function has: the name of its stack, and a log."""
 
 import os
+
+from aws_lambda_powertools import Logger
+
+logger = Logger()
 
 
 def stack() -> str:

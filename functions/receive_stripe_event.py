@@ -6,14 +6,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from events.stripe_webhook import WebhookRefused, check_signature, read_event
-from functions.environment import stack
+from functions.environment import logger, stack
 from infra.aws.queues import queue
 from infra.aws.secrets import StripeKeys, stripe_keys
-
-logger = Logger()
 
 
 @cache

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.batches import has_time, trigger_time
 from functions.wiring import logger, registry, store
-from settlement.settle import settle_due
+from settlement.sweep import settle_due
 
 
 @logger.inject_lambda_context

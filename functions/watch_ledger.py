@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
-logger = Logger()
+from functions.environment import logger
 
 
 @logger.inject_lambda_context

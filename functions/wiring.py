@@ -2,24 +2,14 @@
 
 from functools import cache
 
-from aws_lambda_powertools import Logger
-
-from functions.environment import stack
-from infra.aws.registry import DynamoRegistry
+from functions.environment import logger
+from functions.registry_wiring import connection, registry
 from infra.aws.store import DynamoStore
-from infra.aws.tables import bind
 
-logger = Logger()
+__all__ = ["logger", "registry", "store"]
 
 
 @cache
 def store() -> DynamoStore:
     """The tables of this stack."""
-    return DynamoStore(bind(stack()))
-
-
-@cache
-def registry() -> DynamoRegistry:
-    """The registry of this stack."""
-    store()
-    return DynamoRegistry()
+    return DynamoStore(connection())

@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import re
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self, TextIO
 
 import duckdb
 from pydantic import TypeAdapter
 
 from events.facts import format_instant
+from infra.replacing import replacing
 from ledger.accounts import Account, kind_of
 from ledger.books import check_book
 from ledger.entries import Book, Entry, EntryId, Evidence, Posting, RecordedEntry, utc
@@ -130,16 +129,15 @@ def export_ledger(books: Books, folder: Path, progress: Callable[[int], None] = 
 
     Books are checked while they are read: raises BookBroken for one that does not prove itself, and then leaves the
     folder as it was. `progress` is told how many more entries were read. Memory grows with the number of books, not of
-    entries. Raises FileExistsError for a folder that holds anything but an export.
+    entries. Raises FileExistsError for a folder that holds anything but an export, or that another export is at.
+
+    A process that is killed leaves the folder as it was, or as it was to be. Between the two there is a moment without
+    a folder; the next export then brings the earlier one back first.
     """
     folder = folder.resolve()
     _refuse_other_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        fresh = Path(scratch) / folder.name
-        manifest = _write_export(books, fresh, progress)
-        _put_in_place(fresh, folder)
-    return manifest
+    with replacing(folder) as fresh:
+        return _write_export(books, fresh, progress)
 
 
 def _refuse_other_folder(folder: Path) -> None:
@@ -147,19 +145,6 @@ def _refuse_other_folder(folder: Path) -> None:
         others = sorted({path.name for path in folder.iterdir()} - {MANIFEST, CSV_FOLDER, PARQUET_FOLDER})
         if others:
             raise FileExistsError(f"{folder} holds {others[0]}, which is no part of an export; name another folder")
-
-
-def _put_in_place(fresh: Path, folder: Path) -> None:
-    aside = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    if folder.exists():
-        folder.rename(aside)
-    try:
-        fresh.rename(folder)
-    finally:
-        if aside.exists() and not folder.exists():
-            aside.rename(folder)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_export(books: Books, folder: Path, progress: Callable[[int], None]) -> Manifest:

@@ -1,11 +1,11 @@
 """Balances: sums over entries, by account and currency."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ledger.accounts import Account
 from ledger.entries import Entry
 from ledger.money import Currency
+from ledger.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

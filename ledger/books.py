@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.entries import Book, Entry, RecordedEntry, utc
 from ledger.errors import BookBroken
+from ledger.records import dataclass
 
 GENESIS = "0" * 64
 

@@ -4,23 +4,29 @@ A positive amount is a debit, a negative one a credit (docs/decisions/sign_conve
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from json import JSONEncoder
 from typing import NewType
+
+from pydantic_core import to_json
 
 from ledger.accounts import Account, role_of
 from ledger.errors import LedgerError, PostingRuleBroken, UnbalancedEntry
 from ledger.money import Money
-from ledger.posting_rules import POSTING_RULES, Flow, Reason
+from ledger.posting_rules import POSTING_RULES, Reason
+from ledger.records import dataclass
 
 EntryId = NewType("EntryId", str)
 Book = NewType("Book", str)
 Evidence = NewType("Evidence", str)
 
 PLATFORM_BOOK = Book("platform")
+
+# Sorted keys, no blanks: equal content is equal text.
+_CANONICAL = JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def client_book(client: str) -> Book:
@@ -35,7 +41,7 @@ def expert_book(expert: str) -> Book:
 
 def evidence(facts: Mapping[str, object]) -> Evidence:
     """What decided an entry, as canonical JSON: sorted keys, no blanks, so that equal facts hash equally."""
-    return Evidence(json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    return Evidence(_CANONICAL.encode(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,6 @@ class RecordedEntry:
 
 
 def _check_postings(entry: Entry) -> None:
-    rule = POSTING_RULES[entry.reason]
     sums: dict[tuple[int, str], int] = {}
     seen = set()
     for posting in entry.postings:
@@ -94,7 +99,7 @@ def _check_postings(entry: Entry) -> None:
             raise LedgerError(f"{entry.id}: {posting.account} appears twice in {posting.amount.currency}; add them up")
         seen.add(line)
         _check_owner(entry, posting.account)
-        place = _flow_of(entry, rule, posting)
+        place = _flow_of(entry, posting)
         key = (place, posting.amount.currency)
         sums[key] = sums.get(key, 0) + posting.amount.minor_units
     if not entry.postings or any(sums.values()):
@@ -102,15 +107,24 @@ def _check_postings(entry: Entry) -> None:
         raise UnbalancedEntry(f"{entry.id}: debits and credits of {entry.reason} differ by {off or 'having no lines'}")
 
 
-def _flow_of(entry: Entry, rule: tuple[Flow, ...], posting: Posting) -> int:
-    role, is_debit = role_of(posting.account), posting.amount.minor_units > 0
-    for place, flow in enumerate(rule):
+def _flow_of(entry: Entry, posting: Posting) -> int:
+    is_debit = posting.amount.minor_units > 0
+    place = _place_of(entry.reason, role_of(posting.account), is_debit)
+    if place is None:
+        side = "debit" if is_debit else "credit"
+        raise PostingRuleBroken(f"{entry.id}: {entry.reason} may not {side} {posting.account} (ledger/README.md)")
+    return place
+
+
+@cache
+def _place_of(reason: Reason, role: str, is_debit: bool) -> int | None:  # noqa: FBT001  # keys of a cache
+    """The first flow of a reason's rule that a posting may belong to, None if there is none."""
+    for place, flow in enumerate(POSTING_RULES[reason]):
         if role in (flow.debit if is_debit else flow.credit):
             return place
         if flow.either_sign and role in (flow.credit if is_debit else flow.debit):
             return place
-    side = "debit" if is_debit else "credit"
-    raise PostingRuleBroken(f"{entry.id}: {entry.reason} may not {side} {posting.account} (ledger/README.md)")
+    return None
 
 
 def _check_owner(entry: Entry, account: Account) -> None:
@@ -123,8 +137,7 @@ def _check_owner(entry: Entry, account: Account) -> None:
 def _content_hash(entry: Entry) -> str:
     lines = [[p.account, p.amount.currency, p.amount.minor_units] for p in entry.postings]
     content = [entry.id, entry.book, entry.reason, entry.effective_on.isoformat(), lines, entry.evidence]
-    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(to_json(content)).hexdigest()
 
 
 def postings(amounts: Iterable[tuple[Account, int]], currency_code: str) -> tuple[Posting, ...]:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import NewType
 
 from ledger.errors import InvalidMoney
+from ledger.records import dataclass
 
 Currency = NewType("Currency", str)
 
@@ -41,7 +41,7 @@ def minor_unit_exponent(code: Currency) -> int:
     return _EXPONENTS[code]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Money:
     """An amount in whole minor units of one currency; negative amounts are allowed.
 

@@ -4,8 +4,9 @@ A rule is a list of flows. In each flow debits equal credits, so that a client's
 against an expert's pay, which a sum over the whole entry would let pass.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ledger.records import dataclass
 
 
 class Reason(StrEnum):

@@ -19,7 +19,8 @@ def format_path(path: FieldPath) -> str:
 class Terms(BaseModel):
     """Base of everything a file may say: unknown fields are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What checks a model takes long to build: it is built when it is first used, and for parts of others not at all.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 def _check_amount(text: str) -> str:

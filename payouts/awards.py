@@ -2,12 +2,12 @@
 
 from bisect import insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import assert_never
 
 from ledger.money import Currency, parse_decimal
+from ledger.records import dataclass
 from payouts.incentives import (
     Incentive,
     Quest,

@@ -1,7 +1,6 @@
 """What one resolution earns its expert: base pay, surge and bonuses, each with the reason it was granted or not."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -9,6 +8,7 @@ from functools import lru_cache
 from typing import assert_never
 
 from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
+from ledger.records import dataclass
 from ledger.terms import exact_percent
 from payouts.plans import (
     CsatTier,

@@ -1,7 +1,6 @@
 """Incentives as a pay plan says them, the weeks in which they count, and what is counted of an expert in a week."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from events.facts import Slug
 from ledger.money import Currency, parse_decimal, to_minor_units
+from ledger.records import dataclass
 from ledger.terms import Amount, Percent, Terms
 
 # An ISO 8601 week in UTC, such as 2026-W45: from Monday to Sunday.

@@ -1,12 +1,13 @@
 """Payouts and their states. A payout is created once; its id and amounts never change behind Stripe's back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 
 from ledger.money import Currency
+from ledger.records import dataclass
 
 
 class PayoutStatus(StrEnum):

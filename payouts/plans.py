@@ -1,7 +1,6 @@
 """Pay plans: an expert's terms as data, versioned like contracts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from fractions import Fraction
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, fiel
 
 from events.facts import Slug
 from ledger.money import Currency, parse_decimal, round_half_away, to_minor_units
+from ledger.records import dataclass
 from ledger.terms import Amount, CurrencyCode, Percent, Terms
 from payouts.incentives import Incentive, Training, Week, check_incentives, first_day
 

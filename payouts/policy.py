@@ -1,6 +1,5 @@
 """The payout policy: what finance allows to be paid in a currency without asking, as data in a file."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ledger.money import Currency, parse_decimal, round_half_away, round_up, to_minor_units
+from ledger.records import dataclass
 from ledger.terms import Amount, CurrencyCode, Percent, Terms, exact_percent
 
 # A bank account that returned so many payouts is not tried again until the expert changes it.

@@ -8,7 +8,7 @@ price, unless the plan is a share of it, and then just what is shared.
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from enum import StrEnum
 from fractions import Fraction
@@ -17,6 +17,7 @@ from ledger.accounts import expert_in_transit, expert_payable
 from ledger.entries import Entry, EntryId
 from ledger.money import Currency, Money
 from ledger.posting_rules import Reason
+from ledger.records import dataclass
 from payouts.plans import ShareOf
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")

@@ -20,7 +20,7 @@ import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -28,6 +28,7 @@ from ledger.accounts import BANK_CASH, COST_FEES, STRIPE_BALANCE, STRIPE_CLEARIN
 from ledger.entries import Entry, RecordedEntry
 from ledger.money import Currency, Money
 from ledger.posting_rules import Reason
+from ledger.records import dataclass
 from payouts.statements import payout_ids, payout_of
 
 QUARTERS = 4

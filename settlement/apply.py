@@ -1,7 +1,7 @@
-"""Applying terms: checks across clients, contracts, pay plans, experts and payout policies, and what would change."""
+"""Applying terms: checks across clients, contracts, pay plans, experts, payout policies, webhooks and doors."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -10,15 +10,19 @@ from pydantic import BaseModel
 
 from billing import contracts as billing
 from billing.contracts import Contract, ContractHistory, HistoryRefused
+from events.adapters.doors import Door
+from ledger.records import dataclass
 from ledger.terms import FieldPath, format_path
 from payouts import plans as payouts
 from payouts.plans import PayPlan, PlanHistory, PlanRefused
 from payouts.policy import PayoutPolicy
+from settlement.doors import check_doors
 from settlement.misfits import Misfit, currencies_differ, misfits
 from settlement.registry import Client, Expert
+from settlement.webhooks import Endpoint
 
-Document = Client | Contract | PayPlan | Expert | PayoutPolicy
-Stored = Client | ContractHistory | PlanHistory | Expert | PayoutPolicy
+Document = Client | Contract | PayPlan | Expert | PayoutPolicy | Endpoint | Door
+Stored = Client | ContractHistory | PlanHistory | Expert | PayoutPolicy | Endpoint | Door
 
 
 class Kind(StrEnum):
@@ -29,6 +33,8 @@ class Kind(StrEnum):
     PAY_PLAN = "pay_plan"
     EXPERT = "expert"
     PAYOUT_POLICY = "payout_policy"
+    WEBHOOK = "webhook"
+    DOOR = "door"
 
 
 # Ids that Stripe gave: kept whatever a file says.
@@ -58,6 +64,8 @@ class CurrentTerms:
     plans: Mapping[str, PlanHistory] = field(default_factory=dict)
     experts: Mapping[str, Expert] = field(default_factory=dict)
     policies: Mapping[str, PayoutPolicy] = field(default_factory=dict)
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    doors: Mapping[str, Door] = field(default_factory=dict)
     revisions: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
     applied: Mapping[tuple[Kind, str], tuple[Applied, ...]] = field(default_factory=dict)
 
@@ -71,6 +79,8 @@ class NewTerms:
     plans: tuple[PayPlan, ...] = ()
     experts: tuple[Expert, ...] = ()
     policies: tuple[PayoutPolicy, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    doors: tuple[Door, ...] = ()
 
     def names(self) -> frozenset[tuple[Kind, str]]:
         """Kind and id of each item that the documents describe; all versions of a contract or plan are one item."""
@@ -81,6 +91,8 @@ class NewTerms:
                 *((Kind.PAY_PLAN, plan.id) for plan in self.plans),
                 *((Kind.EXPERT, expert.id) for expert in self.experts),
                 *((Kind.PAYOUT_POLICY, policy.id) for policy in self.policies),
+                *((Kind.WEBHOOK, endpoint.id) for endpoint in self.endpoints),
+                *((Kind.DOOR, door.id) for door in self.doors),
             ]
         )
 
@@ -149,9 +161,9 @@ def plan_changes(current: CurrentTerms, new: NewTerms, as_of: date) -> tuple[Cha
     plans = _merge_plans(draft, new.plans)
     experts = _merge_single(draft, Kind.EXPERT, current.experts, new.experts)
     _merge_single(draft, Kind.PAYOUT_POLICY, current.policies, new.policies)
-    for position, contract in enumerate(new.contracts):
-        if contract.client not in clients:
-            draft.refuse(Place(Kind.CONTRACT, position), ("client",), f"there is no client {contract.client}")
+    _merge_single(draft, Kind.WEBHOOK, current.endpoints, new.endpoints)
+    _merge_single(draft, Kind.DOOR, current.doors, new.doors)
+    _check_clients(draft, new, clients)
     for position, expert in enumerate(new.experts):
         _check_assignments(draft, Place(Kind.EXPERT, position), expert, clients, plans)
         _check_referrer(draft, Place(Kind.EXPERT, position), expert, experts)
@@ -207,9 +219,9 @@ class _Draft:
         self.changes.append(Change(kind, item_id, document, what, revision, applied))
 
 
-# -- clients, experts and policies: one document is the whole item ----------------------------------------------------
+# -- clients, experts, policies, endpoints and doors: one document is the whole item -----------------------------------
 
-_SingleT = TypeVar("_SingleT", Client, Expert, PayoutPolicy)
+_SingleT = TypeVar("_SingleT", Client, Expert, PayoutPolicy, Endpoint, Door)
 
 
 def _merge_single(
@@ -230,6 +242,17 @@ def _merge_single(
             what = "created" if old is None else f"changed ({describe_difference(old, merged[document.id])})"
             draft.change(kind, document.id, merged[document.id], what)
     return merged
+
+
+def _check_clients(draft: _Draft, new: NewTerms, clients: Mapping[str, Client]) -> None:
+    for position, endpoint in enumerate(new.endpoints):
+        if endpoint.client is not None and endpoint.client not in clients:
+            draft.refuse(Place(Kind.WEBHOOK, position), ("client",), f"there is no client {endpoint.client}")
+    for position, contract in enumerate(new.contracts):
+        if contract.client not in clients:
+            draft.refuse(Place(Kind.CONTRACT, position), ("client",), f"there is no client {contract.client}")
+    for position, path, what in check_doors(draft.current.doors, new.doors, clients):
+        draft.refuse(Place(Kind.DOOR, position), path, what)
 
 
 def _check_assignments(

@@ -1,20 +1,25 @@
 """The second person: a run above the policy's threshold is sent once somebody else approved exactly what it is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.money import Currency
+from ledger.records import dataclass
 from payouts.payouts import Payout, PayoutStatus, hash_of, moved
+from settlement.announcements import Announcement
 from settlement.identity import is_same_person
 from settlement.plan_payouts import BY_POLICY, run_limit
-from settlement.ports import Announcement, Changes, PayoutStore, Registry
+from settlement.ports import Changes, PayoutStore, Registry
 from settlement.send_payouts import existing, release
 from settlement.writing import until_written
 
 
 class ApprovalRefused(ValueError):
     """What cannot be approved or rejected as it was asked for; the message says why."""
+
+
+class SamePerson(ApprovalRefused):
+    """Who planned a payout wants to approve it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,9 @@ def approve_small_runs(store: PayoutStore, registry: Registry, run: str, as_of: 
     if left:
         data: dict[str, int | str] = {"run": run, "payouts": len(left), "hash": still.hash}
         data |= {f"total_{code}": total for code, total in still.totals.items()}
-        told = Announcement(f"payout_run.waiting:{run}:{still.hash}", "payout_run.waiting", "", as_of, data)
+        told = Announcement(
+            f"payout_run.waiting:{run}:{still.hash}", "payout_run.waiting", "", as_of, data, f"run:{run}"
+        )
         store.commit(Changes(announcements=(told,)))
     return still
 
@@ -86,7 +93,7 @@ def approve_run(store: PayoutStore, run: str, approval: str, by: str) -> tuple[s
     if waiting.hash != approval:
         raise ApprovalRefused(f"run {run} is not what {approval} stands for, but {waiting.hash}; look at it again")
     if any(is_same_person(payout.planned_by, by) for payout in waiting.payouts):
-        raise ApprovalRefused(f"run {run} was planned by {by}; somebody else has to approve it")
+        raise SamePerson(f"run {run} was planned by {by}; somebody else has to approve it")
     for payout in waiting.payouts:
         _approve(store, payout, by, approval)
     return tuple(payout.id for payout in waiting.payouts)

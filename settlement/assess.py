@@ -1,12 +1,12 @@
 """Assessment: from all facts of a cycle to whether it is due, whether it is charged, and why. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from billing.contracts import BelowThreshold, Contract
 from events.facts import Party
+from ledger.records import dataclass
 from payouts.earnings import Standing
 from settlement.cases import Cycle, Solution
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from billing.periods import Period
 from ledger.money import Currency
+from ledger.records import dataclass
 from settlement.parking import ParkReason
 
 

@@ -7,7 +7,7 @@ comes behind must continue it; sums that are lost are made again from the first 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from itertools import islice
 from typing import Protocol
@@ -17,6 +17,7 @@ from ledger.books import GENESIS, Head, check_book
 from ledger.entries import Book, Entry, RecordedEntry
 from ledger.errors import BookBroken
 from ledger.money import Currency
+from ledger.records import dataclass
 from settlement.ports import Books
 
 # These are matched source by source, the others as a whole.

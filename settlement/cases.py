@@ -1,7 +1,7 @@
 """Cases: their facts, how the facts fall into cycles, and what was posted for each cycle."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from billing.charges import Charge, FrozenPrice
 from events.facts import (
+    AT_FIRST_USE,
     CaseId,
     Completed,
     Decided,
@@ -23,6 +24,7 @@ from events.facts import (
     in_order,
     is_same,
 )
+from ledger.records import dataclass, replace
 from payouts.incentives import Week
 
 # An item holds at most 400 KB; a fact takes about 250 bytes. What exceeds the bound is parked, not lost.
@@ -120,8 +122,9 @@ class Case:
         return self.cycles[number - 1] if number <= len(self.cycles) else CycleState(number)
 
 
-CYCLES: TypeAdapter[tuple[CycleState, ...]] = TypeAdapter(tuple[CycleState, ...])
-MUTUAL_REVIEWS: TypeAdapter[tuple[tuple[str, Instant], ...]] = TypeAdapter(tuple[tuple[str, Instant], ...])
+CYCLES: TypeAdapter[tuple[CycleState, ...]] = TypeAdapter(tuple[CycleState, ...], config=AT_FIRST_USE)
+_MutualReviews = tuple[tuple[str, Instant], ...]
+MUTUAL_REVIEWS: TypeAdapter[_MutualReviews] = TypeAdapter(_MutualReviews, config=AT_FIRST_USE)
 
 
 @dataclass(frozen=True, slots=True)

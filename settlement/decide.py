@@ -5,14 +5,14 @@ same step: work out the desired charge and earning from all its facts, and post 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from billing.charges import Charge, FrozenPrice, charge_at, count_change, credit_after_close, issue_price
+from billing.charges import NOTHING, Charge, FrozenPrice, charge_at, count_change, credit_after_close, issue_price
 from billing.contracts import Contract, ContractHistory, ContractNotInForce, Rate
-from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of
+from billing.periods import Period, PeriodState, PeriodStatus, day_within, next_period, period_of
 from billing.pricing import list_price_of, matching_rate
 from events.facts import Completed, format_instant
 from ledger.accounts import (
@@ -27,6 +27,7 @@ from ledger.accounts import (
 from ledger.entries import Entry, EntryId, Posting, client_book, evidence
 from ledger.money import Currency, Money
 from ledger.posting_rules import Reason
+from ledger.records import dataclass, replace
 from payouts.earnings import Basis, Standing, earn
 from payouts.incentives import week_of
 from payouts.plans import PayPlan, PlanHistory, PlanNotInForce, ShareBase, ShareOf
@@ -274,7 +275,7 @@ class _Draft:
         """A closed period is never charged more: a correction there only gives back, and all of it ends the price."""
         if charge is None:
             return None, None
-        old = self.state.charge or Charge()
+        old = self.state.charge or NOTHING
         return price, charge if charge.net < old.net else old
 
     def _earned(self, basis: Basis, due: Due, settled_at: datetime, contract: Contract) -> Earned | None:
@@ -306,9 +307,9 @@ class _Draft:
         if new_price is None or old == new:
             return taking
         if not is_open(self.periods, new_price.period):
-            return self._take_back(new_price, old or Charge(), (old or Charge()).net - (new or Charge()).net)
+            return self._take_back(new_price, old or NOTHING, (old or NOTHING).net - (new or NOTHING).net)
         self.periods[new_price.period] = count_change(self.periods[new_price.period], new_price.rate, old, new)
-        self._post_charge((new or Charge()).net - (old or Charge()).net, REVENUE_RESOLUTIONS)
+        self._post_charge((new or NOTHING).net - (old or NOTHING).net, REVENUE_RESOLUTIONS)
         return new_price.period
 
     def _take_back(self, price: FrozenPrice, charge: Charge, minor_units: int) -> Period:
@@ -359,8 +360,6 @@ class _Draft:
         Its accounting date is in the contract's time zone and moved into `period`, so that the entries of a period and
         its counters say the same.
         """
-        first = date.fromisoformat(f"{period}-01")
-        last = date.fromisoformat(f"{next_period(period)}-01") - timedelta(days=1)
         day = self._anchor(desired).astimezone(self._zone).date()
         facts = {"case": self.case_id, "cycle": self.state.number, "why": desired.why} | self.proof
         return Entry(
@@ -370,7 +369,7 @@ class _Draft:
             postings=tuple(
                 Posting(account, Money(minor, code)) for (account, code), minor in sorted(self.amounts.items()) if minor
             ),
-            effective_on=min(max(day, first), last),
+            effective_on=day_within(period, day),
             evidence=evidence({name: value for name, value in facts.items() if value is not None}),
         )
 

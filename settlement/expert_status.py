@@ -1,9 +1,10 @@
 """What outside systems say about an expert - gates, Stripe, the bank - and what of it keeps a payout waiting. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from events.facts import Slug
+from ledger.records import dataclass
 from payouts.policy import BANK_FAILURES
 from settlement.registry import Expert, Gate
 from settlement.stripe_port import AccountStatus, BankPayout, BankPayoutStatus, TransfersCapability

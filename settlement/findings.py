@@ -1,9 +1,9 @@
 """What reconciliation finds, in a form that says what to do about it."""
 
-from dataclasses import dataclass
 from datetime import date
 
 from ledger.money import Currency
+from ledger.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What Stripe says by webhook is only a reason to look: every object is read again before anything is posted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from billing.invoices import invoice_key
+from ledger.records import dataclass
 from settlement.bank_leg import follow_account, follow_bank_payout, follow_transfer
 from settlement.invoicing import issue_or_follow
 from settlement.movements import record_movements

@@ -6,7 +6,7 @@ and from the lines of the invoice. A row holds what the client may see: never wh
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from itertools import chain, islice
@@ -20,6 +20,7 @@ from events.facts import CaseId, Completed, Rated, Resolver
 from ledger.accounts import REVENUE_CREDITS, client_unbilled
 from ledger.entries import Entry, client_book
 from ledger.posting_rules import Reason
+from ledger.records import dataclass
 from settlement.assess import Due, timing
 from settlement.cases import Case, Cycle, Solution, fact_key
 from settlement.ports import Books, CaseKey, PeriodKey

@@ -1,13 +1,13 @@
 """The invoice of an open period as it would be if the period were closed now. Nothing is written."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from billing.contracts import Contract, ContractHistory, ContractNotInForce
 from billing.invoices import Close, close_period
 from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of_date
 from billing.prepaid import Prepaid, use
+from ledger.records import dataclass
 from settlement.close import last_day
 from settlement.ports import PeriodKey
 

@@ -20,6 +20,7 @@ from ledger.accounts import (
 )
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.posting_rules import Reason
+from settlement.announcements import Announcement
 from settlement.credit_notes import cannot_be_given, open_period_after, plan_credit_note, withdraw
 from settlement.ports import BillingStore, Changes, Contention, WritableRegistry
 from settlement.stripe_port import IssuedInvoice, Stripe, StripeBusy, StripeRefused, StripeUnclear
@@ -59,10 +60,24 @@ def _follow(
             return invoice
         after, entries = replace(after, revision=invoice.revision + 1), [*withdrawals, *followed]
         recorded, heads = sealed(store, entries, as_of)
-        store.commit(Changes(entries=recorded, heads=heads, invoices=(after,), periods=periods))
+        told = (_told_issued(after, as_of),) if invoice.stripe_invoice is None else ()
+        store.commit(Changes(entries=recorded, heads=heads, invoices=(after,), periods=periods, announcements=told))
         return after
 
     return until_written(store, invoice_id(*key), attempt)
+
+
+def _told_issued(invoice: Invoice, as_of: datetime) -> Announcement:
+    """That an invoice is at Stripe; one that was issued again is told again."""
+    data: dict[str, int | str] = {
+        "invoice": invoice.id,
+        "period": invoice.period,
+        "currency": invoice.currency,
+        "total_minor": invoice.total,
+        "due_on": invoice.due_on.isoformat() if invoice.due_on else "",
+    }
+    id_ = f"invoice.issued:{invoice.attempt_id}"
+    return Announcement(id_, "invoice.issued", invoice.client, as_of, data, invoice.id)
 
 
 def _without_impossible_note(

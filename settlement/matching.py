@@ -13,7 +13,7 @@ A source is a transfer together with its reversals, a charge, or a balance trans
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 
 from billing.invoices import Invoice
@@ -27,6 +27,7 @@ from ledger.accounts import (
     role_of,
 )
 from ledger.money import Currency, Money
+from ledger.records import dataclass
 from payouts.payouts import Payout, PayoutStatus
 from settlement.book_sums import LedgerSums
 from settlement.findings import Finding

@@ -1,7 +1,6 @@
 """What keeps a contract and a pay plan from deciding the same resolutions. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -11,6 +10,7 @@ from billing.contracts import Contract, ContractHistory, Graduated, Package, Per
 from billing.pricing import list_price_of
 from events.facts import Resolver
 from ledger.money import Currency, minor_unit_exponent
+from ledger.records import dataclass
 from ledger.terms import FieldPath, exact_percent
 from payouts.plans import PayPlan, PlanHistory, ShareBase
 

@@ -1,12 +1,12 @@
 """Parking: what cannot be decided is kept with its reason until its cause is mended; nothing is dropped."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from events.decode import Delivery, FactRefused, encode
 from events.facts import CaseId
+from ledger.records import dataclass
 from settlement.cases import fact_key
 
 
@@ -67,6 +67,9 @@ def case_parking_id(client: str, case_id: CaseId) -> str:
     return f"case:{client}/{case_id}"
 
 
-def parked_refusal(refused: FactRefused, parked_at: datetime) -> Parked:
-    """What could not be decoded: its hash and the failing paths, never its content. It cannot be sent again."""
-    return Parked(f"refused:{refused.digest}", "", ParkReason.MALFORMED, str(refused), parked_at, None)
+def parked_refusal(refused: FactRefused, parked_at: datetime, client: str = "") -> Parked:
+    """What could not be decoded: its hash and the failing paths, never its content. It cannot be sent again.
+
+    `client` is whose door it came to, where that is known.
+    """
+    return Parked(f"refused:{refused.digest}", client, ParkReason.MALFORMED, str(refused), parked_at, None)

@@ -1,8 +1,8 @@
 """Planning payouts: what is available becomes a reserved payout, or a list of what is missing. One per run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 
@@ -10,10 +10,12 @@ from ledger.accounts import expert_in_transit, expert_payable
 from ledger.entries import Entry, EntryId, evidence, expert_book, postings
 from ledger.money import Currency, minor_unit_exponent, round_half_away
 from ledger.posting_rules import Reason
+from ledger.records import dataclass
 from ledger.terms import exact_percent
 from payouts.payouts import Instant, Payout, PayoutStatus, payout_id
 from payouts.plans import PayPlan, PlanHistory, PlanNotInForce, Schedule
 from payouts.policy import PayoutPolicy
+from settlement.announcements import Announcement
 from settlement.expert_status import ExpertStatus, held_back
 from settlement.ports import Available, Balances, Changes, HoldChange, PayoutRun, PayoutStore, Registry, Spent
 from settlement.registry import Expert
@@ -21,6 +23,7 @@ from settlement.writing import sealed, until_written
 
 # With the payout, its entry, the head, `available` and two limits this stays below a transaction's 100 items.
 HOLDS_PER_TRANSACTION = 90
+ANNOUNCEMENTS_PER_TRANSACTION = 90
 # So many experts are read together; after each such group the run remembers how far it came.
 EXPERTS_PER_READ = 100
 BY_POLICY = "policy"
@@ -112,6 +115,14 @@ def due_schedules(as_of: datetime) -> tuple[Schedule, ...]:
     day = as_of.astimezone(UTC)
     due = {Schedule.DAILY: True, Schedule.WEEKLY: day.isoweekday() == 1, Schedule.MONTHLY: day.day == 1}
     return tuple(schedule for schedule, is_due in due.items() if is_due)
+
+
+def next_run_day(schedule: Schedule, day: date) -> date:
+    """The first day after `day` (UTC) on which a schedule has a run."""
+    while True:
+        day += timedelta(days=1)
+        if schedule in due_schedules(datetime(day.year, day.month, day.day, tzinfo=UTC)):
+            return day
 
 
 # -- deciding ----------------------------------------------------------------------------------------------------------
@@ -244,7 +255,8 @@ def plan_run(
     """Reserve a payout for every expert on that schedule with enough available; what became of each, one by one.
 
     The run remembers how far it came, so that one that was interrupted goes on there; a finished run plans nothing
-    more. An expert has one payout per currency and run, however often it is planned.
+    more. An expert has one payout per currency and run, however often it is planned. Who is held back is announced
+    before the run goes on to the next experts.
     """
     id_ = run_of(schedule, as_of)
     run = store.payout_run(id_) or PayoutRun(id_, as_of)
@@ -252,11 +264,31 @@ def plan_run(
     experts = registry.experts_after(run.after)
     while not run.is_finished and has_time():
         group, policies = list(islice(experts, EXPERTS_PER_READ)), registry.policies()
+        held: list[Announcement] = []
         for payee in payees(registry, group):
-            yield from _plan_payee(store, policies, payee, schedule, request)
+            for outcome in _plan_payee(store, policies, payee, schedule, request):
+                held += _told_held(outcome, request)
+                yield outcome
+        for start in range(0, len(held), ANNOUNCEMENTS_PER_TRANSACTION):
+            store.commit(Changes(announcements=tuple(held[start : start + ANNOUNCEMENTS_PER_TRANSACTION])))
         after = group[-1].id if group else run.after
         run = replace(run, after=after, is_finished=not group, revision=run.revision + 1)
         store.commit(Changes(payout_runs=(run,)))
+
+
+def _told_held(outcome: Payout | NotPaid, request: Request) -> list[Announcement]:
+    """That a run held a payout back, and the codes of what is missing. Having earned too little yet is no news."""
+    if isinstance(outcome, Payout) or outcome.missing == (HeldBack.BELOW_MINIMUM,):
+        return []
+    payout = payout_id(outcome.expert, outcome.currency, request.run)
+    data: dict[str, int | str] = {
+        "payout": payout,
+        "expert": outcome.expert,
+        "currency": outcome.currency,
+        "available_minor": outcome.minor_units,
+        "missing": " ".join(what.partition(":")[0] for what in outcome.missing),
+    }
+    return [Announcement(f"payout.held:{payout}", "payout.held", "", request.as_of, data, payout)]
 
 
 def preview(store: PayoutStore, registry: Registry, as_of: datetime) -> Iterator[Payout | NotPaid]:

@@ -1,27 +1,35 @@
 """What the use cases need from outside, as protocols, and the one thing they write: Changes."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Protocol
+from __future__ import annotations
 
-from billing.contracts import ContractHistory
-from billing.invoices import Invoice
-from billing.periods import Period, PeriodState
-from billing.prepaid import Prepaid
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from billing.periods import Period
 from events.facts import CaseId
-from ledger.books import Head
-from ledger.entries import Book, RecordedEntry
-from ledger.money import Currency
-from payouts.awards import Award, AwardKey
-from payouts.incentives import Week, WeekCount
-from payouts.payouts import Payout
-from payouts.plans import PlanHistory
-from payouts.policy import PayoutPolicy, PayoutsStopped
-from settlement.cases import Case
-from settlement.expert_status import ExpertStatus
-from settlement.parking import Parked
-from settlement.registry import Client, Expert
+from ledger.records import dataclass
+from settlement.due_buckets import due_buckets
+
+if TYPE_CHECKING:  # whoever calls a port has these; a function starts sooner without what it does not use
+    from billing.contracts import ContractHistory
+    from billing.invoices import Invoice
+    from billing.periods import PeriodState
+    from billing.prepaid import Prepaid
+    from ledger.books import Head
+    from ledger.entries import Book, RecordedEntry
+    from ledger.money import Currency
+    from payouts.awards import Award, AwardKey
+    from payouts.incentives import Week, WeekCount
+    from payouts.payouts import Payout
+    from payouts.plans import PlanHistory
+    from payouts.policy import PayoutPolicy, PayoutsStopped
+    from settlement.announcements import Announcement
+    from settlement.cases import Case
+    from settlement.due_buckets import DueBucket
+    from settlement.expert_status import ExpertStatus
+    from settlement.parking import Parked
+    from settlement.registry import Client, Expert
 
 # Client and case, client and period.
 CaseKey = tuple[str, CaseId]
@@ -101,20 +109,6 @@ class ReviewGiven:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """Something to tell the outside, once the transaction that holds it is written: an event on the bus.
-
-    The id is derived; receivers may get it more than once, and know it by that.
-    """
-
-    id: str
-    type: str
-    client: str
-    at: datetime
-    data: Mapping[str, int | str]
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
     """One transaction: all of it is written, or nothing.
 
@@ -169,7 +163,7 @@ class Changes:
             self.once,
             self.announcements,
         )
-        return len(hold_days) + sum(len(items) for items in lists)
+        return len(hold_days) + len(due_buckets(self.cases)) + sum(len(items) for items in lists)
 
 
 class Writer(Protocol):
@@ -182,13 +176,20 @@ class Writer(Protocol):
         """Wait a little before attempt + 1, longer each time and never as long as a rival does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """Contracts, experts and pay plans, by id; what is not registered is left out."""
+
+    contracts: Mapping[str, ContractHistory]
+    experts: Mapping[str, Expert]
+    plans: Mapping[str, PlanHistory]
+
+
 class Registry(Protocol):
     """What finance and operators have set up."""
 
-    def parties(
-        self, clients: Collection[str], experts: Collection[str]
-    ) -> tuple[Mapping[str, ContractHistory], Mapping[str, Expert]]:
-        """The contract histories and experts of those that exist, in one read."""
+    def registered(self, clients: Collection[str], experts: Collection[str], plans: Collection[str]) -> Registered:
+        """The contracts of these clients, these experts, these plans, and those by which the experts work for them."""
 
     def contracts(self, clients: Collection[str]) -> Mapping[str, ContractHistory]:
         """The contract histories of those clients that have one."""
@@ -244,20 +245,39 @@ class Books(Protocol):
         """A book's entries behind sequence number `after`, in order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was found in one read; empty things stand for what is not there."""
+
+    cases: Mapping[CaseKey, Case]
+    periods: Mapping[PeriodKey, PeriodState]
+    heads: Mapping[Book, Head]
+    prepaids: Mapping[str, Prepaid]
+
+
 class SettlementStore(Writer, Books, Protocol):
     """What settling reads and writes."""
 
-    def cases(self, keys: Collection[CaseKey]) -> Mapping[CaseKey, Case]:
-        """Every asked case; an empty one where nothing is known yet."""
+    def read(
+        self,
+        cases: Collection[CaseKey] = (),
+        periods: Collection[PeriodKey] = (),
+        books: Collection[Book] = (),
+        prepaids: Collection[str] = (),
+    ) -> Stored:
+        """These cases, periods, heads of books and prepaid credits of clients, in one read."""
 
     def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
         """Every asked period; an open, empty one where nothing is known yet."""
 
-    def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
-        """The prepaid credits of these clients, in one read; none where nothing was bought."""
+    def due(self, as_of: datetime) -> Iterator[DueBucket]:
+        """Each bucket whose last window ended at or before `as_of`, oldest first, until it is forgotten."""
 
-    def due(self, as_of: datetime) -> Iterator[CaseKey]:
-        """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
+    def still_due(self, keys: Collection[CaseKey], as_of: datetime) -> frozenset[CaseKey]:
+        """Those of the cases that wait for a window that ended at or before `as_of`."""
+
+    def forget(self, buckets: Collection[DueBucket]) -> None:
+        """Remove buckets of which no case is due any more; one that stays is only looked at again."""
 
     def last_review(self, reviewer: str, reviewed: str, span: tuple[datetime, datetime]) -> datetime | None:
         """When one expert last reviewed the other's work within a span of time (both ends inclusive), if ever."""

@@ -6,13 +6,14 @@ versions of a new one are not. Pure but for the port.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from billing.contracts import Contract, ContractHistory
+from ledger.records import dataclass
 from payouts.plans import PayPlan, PlanHistory
 from payouts.policy import PayoutPolicy
 from settlement.apply import Applied, Change, CurrentTerms, Kind, NewTerms, Stored, TermsRegistry, plan_changes

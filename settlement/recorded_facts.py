@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from events.decode import Delivery, decode
-from events.facts import CaseId, Fact, Instant, in_order
+from events.facts import AT_FIRST_USE, CaseId, Fact, Instant, in_order
+from ledger.records import dataclass
 from settlement.cases import known
 from settlement.parking import Parked, ParkReason
 
@@ -35,7 +36,7 @@ class SettledCycle:
     settled_at: Instant | None = None
 
 
-SETTLED_CYCLES: TypeAdapter[tuple[SettledCycle, ...]] = TypeAdapter(tuple[SettledCycle, ...])
+SETTLED_CYCLES: TypeAdapter[tuple[SettledCycle, ...]] = TypeAdapter(tuple[SettledCycle, ...], config=AT_FIRST_USE)
 
 
 @dataclass(frozen=True, slots=True)

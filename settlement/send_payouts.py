@@ -1,5 +1,6 @@
 """Sending payouts: each becomes exactly one transfer, whatever crashes, times out or comes twice."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -9,12 +10,15 @@ from ledger.entries import Entry, EntryId, evidence, expert_book, postings
 from ledger.posting_rules import Reason
 from payouts.payouts import Instant, Payout, PayoutStatus, moved
 from payouts.policy import PayoutPolicy
+from settlement.announcements import Announcement
 from settlement.expert_status import cooling_off
-from settlement.ports import Announcement, Available, Changes, PayoutStore, Registry
+from settlement.ports import Available, Changes, PayoutStore, Registry
 from settlement.stripe_port import NotEnoughFunds, Stripe, StripeRefused, StripeUnclear
 from settlement.writing import sealed
 
 _UNCLEAR = "no clear answer from Stripe"
+# Stripe's codes as they are; of "rejected by somebody: because" the first word.
+_CODE = re.compile(r"[a-z][a-z0-9_]*(?=$|:| by )")
 
 
 def send_payout(store: PayoutStore, registry: Registry, stripe: Stripe, id_: str, as_of: datetime) -> Payout:
@@ -191,17 +195,22 @@ def entry_of(payout: Payout, name: str, reason: Reason, move: tuple[Account, Acc
 
 
 def tell(payout: Payout, what: str, mark: str, at: datetime) -> Announcement:
-    """What the outside hears about a payout; `mark` tells apart what may happen to it more than once."""
+    """What the outside hears about a payout; `mark` tells apart what may happen to it more than once.
+
+    `why` is a code. Who rejected a payout, and in which words, is the platform's own business.
+    """
+    code = _CODE.match(payout.bank_failure or payout.why)
     data: dict[str, int | str] = {
         "payout": payout.id,
         "expert": payout.expert,
         "currency": payout.currency,
-        "amount": payout.amount,
-        "withheld": payout.withheld,
-        "fee": payout.fee,
-        "why": payout.why or payout.bank_failure or "",
+        "amount_minor": payout.amount,
+        "withheld_minor": payout.withheld,
+        "fee_minor": payout.fee,
+        "reversed_minor": payout.reversed,
+        "why": code[0] if code else "",
     }
-    return Announcement(f"{what}:{payout.id}:{mark}", what, "", at, data)
+    return Announcement(f"{what}:{payout.id}:{mark}", what, "", at, data, payout.id)
 
 
 def _given_back(store: PayoutStore, payout: Payout, minor_units: int) -> tuple[Available, ...]:

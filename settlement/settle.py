@@ -1,7 +1,7 @@
 """The main use case: facts and ended windows become charges and earnings, one transaction per client and group."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 
 from billing.alerts import UsageAlert, cross_alerts
@@ -11,8 +11,10 @@ from events.facts import CaseId, Completed
 from ledger.books import Head, append
 from ledger.entries import Entry, RecordedEntry, client_book
 from ledger.errors import LedgerError
+from ledger.records import dataclass, replace
 from payouts.incentives import WeekCount
 from settlement.activity import LastReview, add_up, has_new_reviews, reviews_in, week_changes, with_answers
+from settlement.announcements import Announcement, told_of_reversal
 from settlement.assess import Due, Unsolved, Wait, timing
 from settlement.cases import (
     FACTS_PER_CASE,
@@ -35,7 +37,7 @@ from settlement.parking import (
     parked_case,
     parked_fact,
 )
-from settlement.ports import Announcement, Changes, Contention, HoldChange, Registry, ReviewGiven, SettlementStore
+from settlement.ports import Changes, Contention, HoldChange, Registry, ReviewGiven, SettlementStore
 from settlement.snapshot import Snapshot, Work, read_snapshot
 
 # A case takes two items of a transaction's 100, a park or a second cycle one more; what does not fit is halved.
@@ -98,23 +100,6 @@ def settle(store: SettlementStore, registry: Registry, work: Mapping[str, Sequen
     return result
 
 
-def settle_due(
-    store: SettlementStore, registry: Registry, as_of: datetime, has_time: Callable[[], bool]
-) -> tuple[Settled, bool]:
-    """Settle every case with a window that ended at or before `as_of`; whether all were reached while `has_time`."""
-    result = Settled()
-    waiting: dict[str, list[Work]] = {}
-    for client, case_id in store.due(as_of):
-        group = waiting.setdefault(client, [])
-        group.append(Work(case_id, (), as_of))
-        if len(group) == CASES_PER_TRANSACTION:
-            result.add(settle(store, registry, {client: waiting.pop(client)}))
-            if not has_time():
-                return result, False
-    result.add(settle(store, registry, waiting))
-    return result, True
-
-
 def _settle_group(
     store: SettlementStore, registry: Registry, client: str, work: Sequence[Work], snapshot: Snapshot | None
 ) -> Settled:
@@ -140,18 +125,18 @@ def _settle_group(
 def _decide_group(
     store: SettlementStore, snapshot: Snapshot, client: str, work: Sequence[Work]
 ) -> tuple[Changes, Settled]:
-    contracts = snapshot.contracts.get(client)
+    contracts = snapshot.terms.contracts.get(client)
     if contracts is None:
         return _park_all(work, f"there is no contract for {client}; apply one")
-    terms = Terms(client, contracts, snapshot.experts, snapshot.plans)
+    terms = Terms(client, contracts, snapshot.terms.experts, snapshot.terms.plans)
     recorded_at = max(item.as_of for item in work)
     group = _Group(terms, recorded_at, snapshot.usable_prepaid(client, recorded_at), snapshot.periods_of(client))
-    taken = [(snapshot.cases[client, item.case_id], item) for item in work]
+    taken = [(snapshot.stored.cases[client, item.case_id], item) for item in work]
     heard = group.hear([(before, group.take_in(before, item), item.as_of) for before, item in taken], store.last_review)
     group.read_periods(store, heard)
     for case in heard:
         group.decide(case)
-    return group.changes(snapshot.heads[client_book(client)]), group.result
+    return group.changes(snapshot.stored.heads[client_book(client)]), group.result
 
 
 def _park_all(work: Sequence[Work], detail: str) -> tuple[Changes, Settled]:
@@ -186,6 +171,7 @@ class _Group:
     reviews: list[ReviewGiven] = field(default_factory=list)
     parked: dict[str, Parked] = field(default_factory=dict)
     unparked: list[str] = field(default_factory=list)
+    told: list[Announcement] = field(default_factory=list)
     result: Settled = field(default_factory=Settled)
 
     def take_in(self, before: Case, work: Work) -> Case:
@@ -207,7 +193,7 @@ class _Group:
         heard = []
         for (before, case, as_of), reviews in zip(taken, own, strict=True):
             answered = with_answers(case, reviews, together, last_review) if reviews else case
-            heard.append(replace(self._time(before, answered, as_of), reviews=tuple(reviews.values())))
+            heard.append(self._time(before, answered, as_of, tuple(reviews.values())))
         return heard
 
     def _new_reviews(self, before: Case, case: Case) -> Mapping[str, ReviewGiven]:
@@ -218,15 +204,15 @@ class _Group:
         except CannotDecide:
             return {}
 
-    def _time(self, before: Case, case: Case, as_of: datetime) -> _Heard:
+    def _time(self, before: Case, case: Case, as_of: datetime, reviews: tuple[ReviewGiven, ...]) -> _Heard:
         is_due = before.due_at is not None and before.due_at <= as_of
         if case is before and not is_due:
-            return _Heard(before, case, as_of, ())
+            return _Heard(before, case, as_of, (), reviews)
         try:
-            return _Heard(before, case, as_of, self._timings(case, as_of))
+            return _Heard(before, case, as_of, self._timings(case, as_of), reviews)
         except CannotDecide as cannot:
             self._park_case(case, cannot, as_of)
-            return _Heard(before, _put_aside(case, cannot.reason), as_of, ())
+            return _Heard(before, _put_aside(case, cannot.reason), as_of, (), reviews)
 
     def _with_delivery(self, case: Case, delivery: Delivery) -> Case:
         fact = delivery.fact
@@ -245,12 +231,12 @@ class _Group:
 
     def _timings(self, case: Case, as_of: datetime) -> tuple[tuple[CycleState, _Steps], ...]:
         cycles = split_cycles(case.facts, self._reopen_window, case.evidence_only, case.mutual_reviews)
-        found = [(case.state_of(cycle.number), self._steps(case, cycle, as_of)) for cycle in cycles]
+        states = [case.state_of(cycle.number) for cycle in cycles]
+        found = [(state, self._steps(state, cycle, as_of)) for state, cycle in zip(states, cycles, strict=True)]
         return (*found, *((state, (None,)) for state in case.cycles[len(cycles) :]))
 
-    def _steps(self, case: Case, cycle: Cycle, as_of: datetime) -> _Steps:
+    def _steps(self, state: CycleState, cycle: Cycle, as_of: datetime) -> _Steps:
         """A cycle's timing; before it, what stands for another solution is taken back by an entry of its own."""
-        state = case.state_of(cycle.number)
         same = cycle.solution is not None and state.solution == cycle.solution.key
         now = timing(cycle, self.terms.contract_at, _END_OF_TIME if same else as_of)
         if same or cycle.solution is None or (state.charge is None and state.earned is None):
@@ -287,6 +273,7 @@ class _Group:
     def decide(self, heard: _Heard) -> None:
         """Decide each cycle of a case; a case that breaks is left out whole."""
         periods, cycles, entries, holds = dict(self.periods), list[CycleState](), list[Entry](), list[HoldChange]()
+        told = list[Announcement]()
         try:
             for before, steps in heard.timings:
                 state = before
@@ -299,13 +286,16 @@ class _Group:
                         continue
                     state, periods = decision.state, dict(decision.periods)
                     holds += decision.holds
-                    entries += [decision.entry] if decision.entry else []
+                    if decision.entry:
+                        entries.append(decision.entry)
+                        told += self._reversal(heard.case.case_id, state, decision.entry)
                 cycles.append(state)
         except LedgerError as broken:
             self.result.failed[self.terms.client, heard.case.case_id] = str(broken)
             return
         self.periods = periods
         self.entries += entries
+        self.told += told
         for hold in holds:
             self._hold(hold)
         for (before, _), after in zip(heard.timings, cycles, strict=True):
@@ -327,8 +317,7 @@ class _Group:
     def _hold(self, change: HoldChange) -> None:
         key = (change.expert, change.currency, change.release_on)
         earlier = self.holds.get(key)
-        total = change.minor_units + (earlier.minor_units if earlier else 0)
-        self.holds[key] = replace(change, minor_units=total)
+        self.holds[key] = replace(change, minor_units=change.minor_units + earlier.minor_units) if earlier else change
 
     def _park(self, parked: Parked) -> None:
         self.parked[parked.id] = parked
@@ -345,7 +334,7 @@ class _Group:
             sealed, after = append(head, self.entries, self.recorded_at)
             heads = ((head, after),)
         self.result.entries = len(self.entries)
-        periods, announcements = self._changed_periods()
+        periods, alerts = self._changed_periods()
         return Changes(
             cases=tuple(self.cases),
             entries=sealed,
@@ -356,8 +345,12 @@ class _Group:
             reviews=tuple(self.reviews),
             parked=tuple(self.parked.values()),
             unparked=tuple(self.unparked),
-            announcements=announcements,
+            announcements=(*self.told, *alerts),
         )
+
+    def _reversal(self, case_id: CaseId, after: CycleState, entry: Entry) -> list[Announcement]:
+        told = told_of_reversal(self.terms.client, case_id, after, entry, self.recorded_at)
+        return [told] if told else []
 
     def _changed_periods(self) -> tuple[tuple[PeriodState, ...], tuple[Announcement, ...]]:
         """The periods to write, and the usage alerts that their charges now reach."""
@@ -378,7 +371,8 @@ class _Group:
         data: dict[str, int | str] = {"period": period, "percent": alert.percent, "currency": code}
         data |= {"charged_minor": alert.charged, f"{alert.kind}_minor": alert.limit}
         id_ = f"usage:{client}:{period}:{alert.kind}:{alert.percent}"
-        return Announcement(id_, f"usage.{alert.kind}_alert", client, self.recorded_at, data)
+        subject = f"usage:{client}:{period}"
+        return Announcement(id_, f"usage.{alert.kind}_alert", client, self.recorded_at, data, subject)
 
 
 def _put_aside(case: Case, reason: ParkReason) -> Case:

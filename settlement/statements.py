@@ -1,13 +1,13 @@
 """Statements and tax reports: read what was posted for an expert, prove it against what is owed, put it together."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
 from typing import Protocol
 
 from ledger.entries import RecordedEntry, expert_book
 from ledger.money import Currency, Money, total_by_currency
+from ledger.records import dataclass
 from payouts.payouts import Payout
 from payouts.policy import PayoutPolicy
 from payouts.statements import Section, Span, StatementDiffers, payouts_in, sections_of

@@ -6,13 +6,13 @@ StripeBusy         not now: nothing is known to have happened, and nothing may b
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
 from billing.invoices import CreditNote, Invoice, InvoiceStatus, Payment, PaymentFailure
 from ledger.money import Currency
+from ledger.records import dataclass
 from payouts.payouts import Payout
 from settlement.registry import Client, Expert
 

@@ -1,10 +1,11 @@
 """Terms that a backtest tries in the place of a client's own, and the months that it looks at."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 
 from billing.contracts import Contract, ContractHistory
 from billing.periods import Period
+from ledger.records import dataclass
 from payouts.plans import PayPlan, PlanHistory
 from settlement.decide import Terms
 

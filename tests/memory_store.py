@@ -8,21 +8,24 @@ from billing.contracts import ContractHistory
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
 from billing.prepaid import Prepaid
+from events.adapters.doors import Door
 from events.facts import CaseId
 from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
+from ledger.errors import BookBroken
 from ledger.money import Currency
 from payouts.awards import Award, AwardKey
 from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout
 from payouts.plans import PlanHistory
 from payouts.policy import PayoutPolicy, PayoutsStopped
+from settlement.announcements import Announcement
 from settlement.book_sums import BookSums
 from settlement.cases import Case
+from settlement.due_buckets import DueBucket, due_buckets
 from settlement.expert_status import ExpertStatus
 from settlement.parking import Parked
 from settlement.ports import (
-    Announcement,
     Available,
     AwardRun,
     Balances,
@@ -32,8 +35,10 @@ from settlement.ports import (
     HoldChange,
     PayoutRun,
     PeriodKey,
+    Registered,
     ReviewGiven,
     Spent,
+    Stored,
 )
 from settlement.recorded_facts import PastCase, SettledCycle
 from settlement.registry import Client, Expert
@@ -45,14 +50,15 @@ class MemoryRegistry:
     plan_histories: dict[str, PlanHistory] = field(default_factory=dict)
     all_clients: dict[str, Client] = field(default_factory=dict)
     all_experts: dict[str, Expert] = field(default_factory=dict)
+    all_doors: dict[str, Door] = field(default_factory=dict)
     known_statuses: dict[str, ExpertStatus] = field(default_factory=dict)
     known_policies: dict[Currency, PayoutPolicy] = field(default_factory=dict)
     stopped: PayoutsStopped | None = None
 
-    def parties(
-        self, clients: Collection[str], experts: Collection[str]
-    ) -> tuple[Mapping[str, ContractHistory], Mapping[str, Expert]]:
-        return self.contracts(clients), self.experts(experts)
+    def registered(self, clients: Collection[str], experts: Collection[str], plans: Collection[str]) -> Registered:
+        found = self.experts(experts)
+        assigned = {it.assignments[client] for it in found.values() for client in clients if client in it.assignments}
+        return Registered(self.contracts(clients), found, self.plans({*plans, *assigned}))
 
     def contracts(self, clients: Collection[str]) -> Mapping[str, ContractHistory]:
         return {id_: self.contract_histories[id_] for id_ in clients if id_ in self.contract_histories}
@@ -62,6 +68,9 @@ class MemoryRegistry:
 
     def experts(self, ids: Collection[str] | None = None) -> Mapping[str, Expert]:
         return {id_: it for id_, it in self.all_experts.items() if ids is None or id_ in ids}
+
+    def doors(self, ids: Collection[str] | None = None) -> Mapping[str, Door]:
+        return {id_: it for id_, it in self.all_doors.items() if ids is None or id_ in ids}
 
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         return {id_: self.plan_histories[id_] for id_ in ids if id_ in self.plan_histories}
@@ -102,6 +111,7 @@ class MemoryStore:
 
     before_commit: Callable[[Changes], None] = lambda _: None
     stored_cases: dict[tuple[str, CaseId], Case] = field(default_factory=dict)
+    stored_due: dict[tuple[datetime, str], DueBucket] = field(default_factory=dict)
     stored_periods: dict[tuple[str, Period], PeriodState] = field(default_factory=dict)
     stored_heads: dict[Book, Head] = field(default_factory=dict)
     journal: dict[Book, list[RecordedEntry]] = field(default_factory=dict)
@@ -126,6 +136,7 @@ class MemoryStore:
         self.before_commit(changes)
         self._check(changes)
         self.stored_cases |= {(case.client, case.case_id): case for case in changes.cases}
+        self.stored_due |= {(bucket.due_at, bucket.id): bucket for bucket in due_buckets(changes.cases)}
         self.stored_periods |= {(state.client, state.period): state for state in changes.periods}
         self.stored_invoices |= {(invoice.client, invoice.period): invoice for invoice in changes.invoices}
         self.stored_prepaids |= {prepaid.client: prepaid for prepaid in changes.prepaids}
@@ -207,6 +218,15 @@ class MemoryStore:
         ]
         return iter(sorted(mine, key=lambda it: (it.entry.effective_on, it.entry.book, it.seq)))
 
+    def read(
+        self,
+        cases: Collection[CaseKey] = (),
+        periods: Collection[PeriodKey] = (),
+        books: Collection[Book] = (),
+        prepaids: Collection[str] = (),
+    ) -> Stored:
+        return Stored(self.cases(cases), self.periods(periods), self.heads_of(books), self.prepaids(prepaids))
+
     def cases(self, keys: Collection[CaseKey]) -> Mapping[CaseKey, Case]:
         return {key: self.stored_cases.get(key, Case(*key)) for key in keys}
 
@@ -216,10 +236,16 @@ class MemoryStore:
     def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
         return {client: self.stored_prepaids.get(client, Prepaid(client)) for client in clients}
 
-    def due(self, as_of: datetime) -> Iterator[CaseKey]:
-        for case in list(self.stored_cases.values()):
-            if case.due_at is not None and case.due_at <= as_of:
-                yield case.client, case.case_id
+    def due(self, as_of: datetime) -> Iterator[DueBucket]:
+        ended = [bucket for bucket in self.stored_due.values() if bucket.due_at <= as_of]
+        return iter(sorted(ended, key=lambda it: (it.due_at, it.id)))
+
+    def still_due(self, keys: Collection[CaseKey], as_of: datetime) -> frozenset[CaseKey]:
+        return frozenset(key for key, it in self.cases(keys).items() if it.due_at is not None and it.due_at <= as_of)
+
+    def forget(self, buckets: Collection[DueBucket]) -> None:
+        for bucket in buckets:
+            self.stored_due.pop((bucket.due_at, bucket.id), None)
 
     def invoice(self, client: str, period: Period) -> Invoice | None:
         return self.stored_invoices.get((client, period))
@@ -286,6 +312,16 @@ class MemoryStore:
 
     def find_parked(self, parked_id: str) -> Parked | None:
         return self.stored_parked.get(parked_id)
+
+    def entries_at(self, book: Book, seqs: Sequence[int]) -> Sequence[RecordedEntry]:
+        found = {it.seq: it for it in self.journal.get(book, [])}
+        if missing := [seq for seq in seqs if seq not in found]:
+            raise BookBroken(f"{book}: entry {missing[0]} is missing")
+        return [found[seq] for seq in seqs]
+
+    def invoices_of(self, client: str) -> Iterator[Invoice]:
+        mine = [it for (owner, _), it in self.stored_invoices.items() if owner == client]
+        return iter(sorted(mine, key=lambda it: it.period, reverse=True))
 
     def payouts(self) -> Iterator[Payout]:
         return iter(list(self.stored_payouts.values()))

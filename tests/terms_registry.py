@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from billing.contracts import ContractHistory
+from events.adapters.doors import Door
 from payouts.plans import PlanHistory
 from payouts.policy import PayoutPolicy
 from settlement.apply import Change, CurrentTerms
 from settlement.ports import Contention
 from settlement.price_changes import Proposal
 from settlement.registry import Client, Expert
+from settlement.webhooks import Endpoint
 
 
 @dataclass
@@ -41,7 +43,7 @@ class FakeRegistry:
         self.waiting.pop(proposal_id, None)
 
 
-def with_change(terms: CurrentTerms, change: Change) -> CurrentTerms:
+def with_change(terms: CurrentTerms, change: Change) -> CurrentTerms:  # noqa: PLR0911  # one for each kind
     assert change.revision == terms.revisions.get((change.kind, change.id), 0) + 1
     key = (change.kind, change.id)
     terms = replace(terms, revisions={**terms.revisions, key: change.revision})
@@ -57,3 +59,7 @@ def with_change(terms: CurrentTerms, change: Change) -> CurrentTerms:
             return replace(terms, experts={**terms.experts, change.id: expert})
         case PayoutPolicy() as policy:
             return replace(terms, policies={**terms.policies, change.id: policy})
+        case Endpoint() as endpoint:
+            return replace(terms, endpoints={**terms.endpoints, change.id: endpoint})
+        case Door() as door:
+            return replace(terms, doors={**terms.doors, change.id: door})

@@ -23,8 +23,9 @@ from settlement.expert_status import ExpertStatus
 from settlement.incentives import Awarded, award_incentives
 from settlement.plan_payouts import NotPaid, plan_run
 from settlement.registry import Client, Expert
-from settlement.settle import Settled, settle, settle_due, work_from
+from settlement.settle import Settled, settle, work_from
 from settlement.stripe_port import TransfersCapability
+from settlement.sweep import settle_due
 from tests.memory_store import MemoryRegistry, MemoryStore
 
 GRADUATED = {
@@ -112,7 +113,7 @@ class World:
         event = {
             "id": str(data.pop("id", None) or next(self.ids)),
             "type": kind,
-            "source": "helpdesk",
+            "source": str(data.pop("source", "helpdesk")),
             "time": at(time).isoformat(),
             "subject": case,
             "data": data,
@@ -175,8 +176,8 @@ class World:
     def check(self) -> None:
         """What must hold whatever happened.
 
-        Books prove themselves, holds and available equal payable, weeks hold what their cycles count, and awards are
-        what incentives cost.
+        Books prove themselves, holds and available equal payable, weeks hold what their cycles count, awards are what
+        incentives cost, and what waits is looked at within a quarter of an hour.
         """
         for book, recorded in self.store.journal.items():
             assert list(check_book(book, recorded, self.store.stored_heads[book])) == []
@@ -203,6 +204,10 @@ class World:
         )
         stored = [it for it in self.store.stored_weeks.values() if it.resolutions or it.rated or it.rating_sum]
         assert sorted(stored, key=repr) == sorted(counted, key=repr)
+        for case in self.store.stored_cases.values():
+            ends = [it.due_at for it in self.store.stored_due.values() if case.case_id in it.cases]
+            due_at = case.due_at
+            assert due_at is None or any(due_at <= end < due_at + timedelta(minutes=15) for end in ends)
         awarded = Counter[str]()
         for award in self.store.stored_awards.values():
             awarded[award.currency] += award.amount

@@ -31,20 +31,23 @@ Facts are numbered per incident and kind, `INC0000045:completed:1`, so that a lo
 the ids of a shorter one. Kept in memory is one small record for each incident, never its rows.
 
 What passes: contact type, category, priority and assignment group as slugs, and opened_at. Callers, other people and
-free text are not even looked at, but for `resolved_by`, which is looked up among `experts` and not kept.
+free text are not even looked at, but for `resolved_by`, which is looked up among a door's agents and not kept.
 """
 
-import csv
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Literal, assert_never
+from zoneinfo import ZoneInfo
 
+from events.adapters.doors import Agents, Door, label_slug
+from events.adapters.rows import Record, UnreadableRow, cells_of, column_names, records
+from events.adapters.rules import Attribute
+from events.adapters.systems import System
 from events.decode import Delivery, FactRefused, decode, envelop
 from events.facts import Party, Resolver, format_instant
+from ledger.records import dataclass
 
 SOURCE = "servicenow"
 COLUMNS = (
@@ -61,9 +64,17 @@ COLUMNS = (
     "resolved_at",
 )
 _MISSING = frozenset({"", "?"})
-_ATTRIBUTES = {"channel": "contact_type", "skill": "category", "priority": "priority", "route": "assignment_group"}
+_ATTRIBUTES: Mapping[Attribute, str] = {
+    Attribute.CHANNEL: "contact_type",
+    Attribute.SKILL: "category",
+    Attribute.PRIORITY: "priority",
+    Attribute.ROUTE: "assignment_group",
+}
 # From a field that was refused to the column it came from.
-_COLUMN_OF = _ATTRIBUTES | {"subject": "number", "id": "number", "expert": "resolved_by", "data": "resolved_by"}
+_COLUMN_OF = {str(attribute): column for attribute, column in _ATTRIBUTES.items()} | {
+    "subject": "number",
+    "id": "number",
+}
 _ONE_SECOND = timedelta(seconds=1)
 
 
@@ -91,26 +102,6 @@ _STATES = {
 _Kind = Literal["completed", "reopened"]
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableRow:
-    """A row that was skipped. `field` is a column, or `row` when the row as a whole is wrong; values are never told.
-
-    `line` is the line of the file where the row begins; the header is line 1.
-    """
-
-    line: int
-    field: str
-    problem: str
-
-
-class ColumnsMissing(ValueError):
-    """The header lacks columns without which no row can be read. Retrying does not help; export the log with them."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        super().__init__(f"the log has no column {', '.join(columns)}")
-        self.columns = columns
-
-
 class _Unreadable(Exception):
     """Caught where the row is known; it never leaves this module."""
 
@@ -118,13 +109,6 @@ class _Unreadable(Exception):
         super().__init__(field, problem)
         self.field = field
         self.problem = problem
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    line: int
-    last_line: int
-    values: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +121,7 @@ class _Row:
     resolved_at: datetime | None
     resolved_by: str | None
     opened_at: datetime | None
-    labels: Mapping[str, str]
+    labels: Mapping[Attribute, str]
 
 
 @dataclass(slots=True)
@@ -197,12 +181,13 @@ class _Incident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Door:
-    """On whose behalf the log is read."""
+class _Reader:
+    """On whose behalf the log is read: for a client alone, or through a door of theirs."""
 
     client: str
-    resolver: Resolver
-    experts: Mapping[str, str]
+    agents: Agents
+    time_zone: tzinfo
+    door: Door | None = None
 
     def read(self, row: _Row, incident: _Incident) -> Iterator[Delivery | UnreadableRow]:
         if incident.is_older(row):
@@ -221,13 +206,14 @@ class _Door:
         self, kind: _Kind, ordinal: int, at: datetime, row: _Row, incident: _Incident
     ) -> Delivery | UnreadableRow:
         at = incident.next_instant(at)
+        case = f"{self.door.prefix}{row.number}" if self.door else row.number
         event = {
-            "id": f"{row.number}:{kind}:{ordinal}",
+            "id": f"{case}:{kind}:{ordinal}",
             "type": f"resolution.{kind}",
-            "source": SOURCE,
+            "source": self.door.source if self.door else SOURCE,
             "time": format_instant(at),
-            "subject": row.number,
-            "data": self._resolver_of(row) | _data_of(row),
+            "subject": case,
+            "data": self.agents.resolver_of(System.SERVICENOW, row.resolved_by or "") | self._data_of(row),
         }
         try:
             delivery = decode(envelop(self.client, Party.CLIENT, at, event))
@@ -238,83 +224,76 @@ class _Door:
         incident.remember_fact(kind, at, row.at)
         return delivery
 
-    def _resolver_of(self, row: _Row) -> dict[str, str]:
-        expert = None if row.resolved_by is None else self.experts.get(row.resolved_by)
-        return {"resolver": self.resolver} if expert is None else {"resolver": Resolver.EXPERT, "expert": expert}
+    def _data_of(self, row: _Row) -> dict[str, str]:
+        labels = ((attribute, self._label(attribute, text)) for attribute, text in row.labels.items())
+        data = {attribute.value: label for attribute, label in labels if label is not None}
+        return data if row.opened_at is None else data | {"opened_at": format_instant(row.opened_at)}
+
+    def _label(self, attribute: Attribute, text: str) -> str | None:
+        is_mapped = self.door is not None and attribute in self.door.maps
+        return self.door.label(attribute, [text]) if self.door and is_mapped else label_slug(text)
+
+
+EMPLOYEES = Agents(others=Resolver.EMPLOYEE, unassigned=Resolver.EMPLOYEE)
 
 
 def read_log(
-    lines: Iterable[str],
-    *,
-    client: str,
-    resolver: Resolver = Resolver.EMPLOYEE,
-    experts: Mapping[str, str] | None = None,
-    time_zone: tzinfo = UTC,
+    lines: Iterable[str], *, client: str, agents: Agents = EMPLOYEES, time_zone: tzinfo = UTC
 ) -> Iterator[Delivery | UnreadableRow]:
     """The facts of a log as it is read, in its order, with every row that could not be read in between.
 
-    Each fact counts as received when it happened. `resolver` solved every incident but those whose `resolved_by` is
-    among `experts`, which maps it to an expert's id; that column holds the last resolver, for every completion of the
-    incident. With `Resolver.EXPERT` an incident of anybody else is reported as unreadable. Times are of `time_zone`;
-    an hour that a clock change repeats is taken as its first run.
+    Each fact counts as received when it happened. `agents` says who solved an incident, by its `resolved_by`; that
+    column holds the last resolver, for every completion of the incident. Times are of `time_zone`; an hour that a clock
+    change repeats is taken as its first run.
 
     Raises ColumnsMissing at once if the header lacks one of COLUMNS, and FactRefused at the first fact if `client` is
     not a client's id. A value in a row never raises.
     """
-    records = _records(lines)
-    header = next(records, None)
-    names = [name.strip('\ufeff" ') for name in header.values] if isinstance(header, _Record) else []
-    missing = tuple(column for column in COLUMNS if column not in names)
-    if missing:
-        raise ColumnsMissing(missing)
-    door = _Door(client=client, resolver=resolver, experts=experts or {})
-    return _read_rows(records, names, door, time_zone)
+    return _read(lines, _Reader(client=client, agents=agents, time_zone=time_zone))
+
+
+def read_door_log(lines: Iterable[str], door: Door) -> Iterator[Delivery | UnreadableRow]:
+    """As `read_log`, with the client, agents, maps, time zone and case prefix of a ServiceNow door.
+
+    The columns are COLUMNS whatever the door's `fields` say: those are of the listing that is polled.
+    """
+    zone = ZoneInfo(door.time_zone) if door.time_zone else UTC
+    return _read(lines, _Reader(client=door.client, agents=door.agents, time_zone=zone, door=door))
+
+
+def _read(lines: Iterable[str], reader: _Reader) -> Iterator[Delivery | UnreadableRow]:
+    found = records(lines)
+    names = column_names(next(found, None), COLUMNS)
+    return _read_rows(found, names, reader)
 
 
 def _read_rows(
-    records: Iterable[_Record | UnreadableRow], names: Sequence[str], door: _Door, time_zone: tzinfo
+    found: Iterable[Record | UnreadableRow], names: Sequence[str], reader: _Reader
 ) -> Iterator[Delivery | UnreadableRow]:
     incidents: dict[str, _Incident] = {}
-    for record in records:
-        row = _parse(record, names, time_zone) if isinstance(record, _Record) else record
+    for record in found:
+        row = _parse(record, names, reader.time_zone) if isinstance(record, Record) else record
         if isinstance(row, UnreadableRow):
             yield row
             continue
         incident = incidents.get(row.number)
         if incident is None:
             incident = incidents[row.number] = _Incident(row.reopen_count)
-        yield from door.read(row, incident)
+        yield from reader.read(row, incident)
 
 
-def _records(lines: Iterable[str]) -> Iterator[_Record | UnreadableRow]:
-    """What lies between the commas. Blank lines are no records; one that is not CSV does not end the reading."""
-    reader = csv.reader(lines, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield UnreadableRow(line, "row", f"not CSV up to line {reader.line_num}: {error}")
-            continue
-        if values:
-            yield _Record(line, reader.line_num, values)
-
-
-def _parse(record: _Record, names: Sequence[str], time_zone: tzinfo) -> _Row | UnreadableRow:
-    if len(record.values) != len(names):
-        problem = f"{len(record.values)} columns up to line {record.last_line}, the header has {len(names)}"
-        return UnreadableRow(record.line, "row", problem)
+def _parse(record: Record, names: Sequence[str], time_zone: tzinfo) -> _Row | UnreadableRow:
+    cells = cells_of(record, names)
+    if isinstance(cells, UnreadableRow):
+        return cells
     try:
-        return _row(record.line, dict(zip(names, record.values, strict=True)), time_zone)
+        return _row(record.line, cells, time_zone)
     except _Unreadable as error:
         return UnreadableRow(record.line, error.field, error.problem)
 
 
 def _row(line: int, cells: Mapping[str, str], time_zone: tzinfo) -> _Row:
-    values = {column: cells[column].strip() for column in COLUMNS}
-    given = {column: value for column, value in values.items() if value not in _MISSING}
+    given = {column: cells[column] for column in COLUMNS if cells[column] not in _MISSING}
     for column in ("number", "incident_state", "sys_updated_at", "reopen_count"):
         if column not in given:
             raise _Unreadable(column, "missing")
@@ -351,20 +330,7 @@ def _instant(column: str, text: str, time_zone: tzinfo) -> datetime:
     return local.astimezone(UTC)
 
 
-def _data_of(row: _Row) -> dict[str, str]:
-    data = {field: _slug(label) for field, label in row.labels.items()}
-    return data if row.opened_at is None else data | {"opened_at": format_instant(row.opened_at)}
-
-
-def _slug(text: str) -> str:
-    """A label as prices match on it: "3 - Moderate" is 3-moderate. What was no label, such as an address, stays bad."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(character for character in folded if not unicodedata.combining(character))
-    return re.sub(r"[^\w.@]+", "-", plain).strip("-_.")
-
-
 def _explain(refusal: FactRefused, line: int) -> UnreadableRow:
-    """Which column a refused fact came from. The path `data` says that resolver and expert do not agree."""
+    """Which column a refused fact came from."""
     field = refusal.paths[0] if refusal.paths else ""
-    problem = "names none of the experts" if field == "data" else f"{refusal.reason} as {field}"
-    return UnreadableRow(line, _COLUMN_OF.get(field, "row"), problem)
+    return UnreadableRow(line, _COLUMN_OF.get(field, "row"), f"{refusal.reason} as {field}")

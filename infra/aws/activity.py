@@ -1,29 +1,29 @@
 """The table of experts' activity: what is counted in weeks, what incentives awarded, and who reviewed whom."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from pydantic import TypeAdapter
-from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
-from pynamodb.models import Model
-
+from infra.aws.documents import award_codec, award_run_codec
 from infra.aws.tables import ActivityItem, sortable
-from payouts.awards import Award, AwardKey
+from infra.aws.wire import KEYS_PER_READ, Write, put, put_revision, update
 from payouts.incentives import Week, WeekCount
 from settlement.ports import AwardRun, Changes, ReviewGiven
+
+if TYPE_CHECKING:  # see infra/aws/documents.py
+    from payouts.awards import Award, AwardKey
 
 WEEK_SHARDS = 8
 # Stands in the place of an expert; no id of one begins so.
 _RUNS = "#award-runs"
 
-_AWARD: TypeAdapter[Award] = TypeAdapter(Award)
-_RUN: TypeAdapter[AwardRun] = TypeAdapter(AwardRun)
-
 
 class ActivityReads:
-    """All reads are consistent but `counts_in`, which reads an index."""
+    """All reads are consistent but `counts_in`, which finds by an index what it reads."""
 
     __slots__ = ()
 
@@ -35,18 +35,20 @@ class ActivityReads:
     def counts_in(self, week: Week) -> Iterator[WeekCount]:
         """All that is counted in a week, of every expert, page by page; what was written just now may be missing."""
         for shard in range(WEEK_SHARDS):
-            yield from map(_count, ActivityItem.by_week.query(f"{week}#{shard}"))
+            found = ActivityItem.by_week.query(f"{week}#{shard}")
+            while places := [(item.expert, item.kind) for item in islice(found, KEYS_PER_READ)]:
+                yield from map(_count, ActivityItem.batch_get(places))
 
     def awards(self, keys: Collection[AwardKey]) -> Mapping[AwardKey, Award]:
         """Those of the awards that something was posted of, in one read."""
         places = [(key[0], _award_kind(key)) for key in keys]
         items = ActivityItem.batch_get(places, consistent_read=True)
-        return {award.key: award for award in (_AWARD.validate_json(item.document or "") for item in items)}
+        return {award.key: award for award in (award_codec().validate_json(item.document or "") for item in items)}
 
     def award_run(self, day: date) -> AwardRun:
         """How far the awarding of a day came."""
         items = ActivityItem.query(_RUNS, ActivityItem.kind == day.isoformat(), consistent_read=True)
-        return next((_RUN.validate_json(item.document or "") for item in items), AwardRun(day))
+        return next((award_run_codec().validate_json(item.document or "") for item in items), AwardRun(day))
 
     def last_review(self, reviewer: str, reviewed: str, span: tuple[datetime, datetime]) -> datetime | None:
         """When one expert last reviewed the other's work within a span of time (both ends inclusive), if ever."""
@@ -56,34 +58,30 @@ class ActivityReads:
         return next((datetime.fromisoformat(item.kind.split("#")[2]) for item in newest), None)
 
 
-def week_update(count: WeekCount) -> tuple[ActivityItem, list[Action]]:
-    """The item of an expert's week, and what is added to it."""
-    shard = f"{count.week}#{crc32(count.expert.encode()) % WEEK_SHARDS}"
-    item = ActivityItem(expert=count.expert, kind=f"week#{count.week}#{count.plan}")
-    return item, [
-        ActivityItem.week_shard.set(shard),
-        ActivityItem.resolutions.add(count.resolutions),
-        ActivityItem.rated.add(count.rated),
-        ActivityItem.rating_sum.add(count.rating_sum),
-    ]
+def week_update(count: WeekCount) -> Write:
+    """What is added to the item of an expert's week."""
+    return update(
+        ActivityItem,
+        {"expert": count.expert, "kind": f"week#{count.week}#{count.plan}"},
+        "SET week_shard = :shard ADD resolutions :resolutions, rated :rated, rating_sum :rating_sum",
+        shard=f"{count.week}#{crc32(count.expert.encode()) % WEEK_SHARDS}",
+        resolutions=count.resolutions,
+        rated=count.rated,
+        rating_sum=count.rating_sum,
+    )
 
 
-def activity_puts(changes: Changes) -> Iterator[tuple[Model, Condition | None]]:
-    """The items of awards, runs and reviews, each with what must be so for it to be written."""
+def activity_puts(changes: Changes) -> Iterator[Write]:
+    """The items of awards, runs and reviews."""
     for award in changes.awards:
-        document, kind = _AWARD.dump_json(award).decode(), _award_kind(award.key)
-        yield _versioned(ActivityItem(expert=award.expert, kind=kind, document=document, revision=award.revision))
+        document, kind = award_codec().dump_json(award).decode(), _award_kind(award.key)
+        item = {"expert": award.expert, "kind": kind, "document": document}
+        yield put_revision(ActivityItem, item, award.revision)
     for run in changes.award_runs:
-        document, kind = _RUN.dump_json(run).decode(), run.day.isoformat()
-        yield _versioned(ActivityItem(expert=_RUNS, kind=kind, document=document, revision=run.revision))
+        document, kind = award_run_codec().dump_json(run).decode(), run.day.isoformat()
+        yield put_revision(ActivityItem, {"expert": _RUNS, "kind": kind, "document": document}, run.revision)
     for review in changes.reviews:
-        yield ActivityItem(expert=review.reviewer, kind=_review_kind(review)), None
-
-
-def _versioned(item: ActivityItem) -> tuple[Model, Condition]:
-    before = int(item.revision or 0) - 1
-    stored = ActivityItem.revision
-    return item, stored == before if before else stored.does_not_exist()
+        yield put(ActivityItem, {"expert": review.reviewer, "kind": _review_kind(review)})
 
 
 def _award_kind(key: AwardKey) -> str:

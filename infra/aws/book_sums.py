@@ -1,14 +1,19 @@
 """What books sum to, kept beside their heads in the table of books; see settlement/book_sums.py."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 from infra.aws.tables import BookItem
 from ledger.accounts import Account
 from ledger.entries import Book
 from ledger.money import Currency
-from settlement.book_sums import BookSums, Total
+
+if TYPE_CHECKING:  # only the reconciliation handles them
+    from settlement.book_sums import BookSums
 
 _KEY = "sums/"
 
@@ -35,6 +40,8 @@ def _item(sums: BookSums) -> BookItem:
 
 
 def _sums(item: BookItem) -> BookSums:
+    from settlement.book_sums import BookSums, Total  # noqa: PLC0415  # see above
+
     seq, rows = json.loads(item.sums or "[0, []]")
     totals = tuple(
         Total(Account(account), source, Currency(code), minor_units, date.fromisoformat(since))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 
 import boto3
@@ -29,6 +30,11 @@ class Queue:
 
 class NotSent(RuntimeError):
     """The queue did not take a message; sending all again is safe, for receivers know repetitions."""
+
+
+def ask_to_send(stack: str, payouts: Iterable[str], as_of: datetime) -> None:
+    """Put payouts into a stack's queue of those that may be sent; asking twice is safe. Raises NotSent."""
+    queue(f"{stack}-payouts").send({"payout": id_, "as_of": as_of.isoformat()} for id_ in payouts)
 
 
 @lru_cache(maxsize=8)

@@ -3,35 +3,49 @@
 Price changes that wait for a second person are items beside them.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, assert_never
+from __future__ import annotations
 
-from pydantic import TypeAdapter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from pynamodb.exceptions import DoesNotExist, PutError
 
-from billing.contracts import Contract, ContractHistory
+from infra.aws.documents import (
+    applied_codec,
+    client_of,
+    contracts_of,
+    door_of,
+    dumped,
+    endpoint_of,
+    expert_of,
+    plans_of,
+    policy_of,
+    proposal_codec,
+    status_codec,
+    stop_codec,
+)
 from infra.aws.tables import RegistryItem
+from infra.aws.wire import read_together
 from ledger.money import Currency
-from payouts.plans import PayPlan, PlanHistory
-from payouts.policy import PayoutPolicy, PayoutsStopped
-from settlement.expert_status import ExpertStatus
-from settlement.ports import Contention
+from settlement.ports import Contention, Registered
 from settlement.registry import Client, Expert
 
-if TYPE_CHECKING:  # functions read the registry, and start sooner without what only the command needs
-    from settlement.apply import Applied, Change, CurrentTerms, Stored
+if TYPE_CHECKING:  # functions read the registry, and start sooner without what they do not use
+    from billing.contracts import ContractHistory
+    from events.adapters.doors import Door
+    from payouts.plans import PlanHistory
+    from payouts.policy import PayoutPolicy, PayoutsStopped
+    from settlement.apply import Change, CurrentTerms
+    from settlement.expert_status import ExpertStatus
     from settlement.price_changes import Proposal
+    from settlement.webhooks import Endpoint
 
 # The stored codes of settlement.apply.Kind.
 _CLIENT, _CONTRACT, _PAY_PLAN, _EXPERT = "client", "contract", "pay_plan", "expert"
 _PROPOSAL = "proposal"
-_POLICY, _STATUS, _STOP = "payout_policy", "expert_status", "payouts_stopped"
+_POLICY, _STATUS, _STOP, _WEBHOOK = "payout_policy", "expert_status", "payouts_stopped", "webhook"
+_DOOR = "door"
 _STOP_ID = "platform"
-_CONTRACTS: TypeAdapter[tuple[Contract, ...]] = TypeAdapter(tuple[Contract, ...])
-_PLANS: TypeAdapter[tuple[PayPlan, ...]] = TypeAdapter(tuple[PayPlan, ...])
-_STATUSES: TypeAdapter[ExpertStatus] = TypeAdapter(ExpertStatus)
-_STOPS: TypeAdapter[PayoutsStopped] = TypeAdapter(PayoutsStopped)
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
 _CONTENDED = {
     "ConditionalCheckFailedException",
@@ -40,33 +54,53 @@ _CONTENDED = {
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
 }
-# Parsing is what a read costs most. Keyed by the exact text, so that what is cached can never be out of date.
-_PARSED = 4096
 
 
 class DynamoRegistry:
     """All reads are consistent. `infra.aws.tables.bind` says in which stack."""
 
-    def parties(
-        self, clients: Collection[str], experts: Collection[str]
-    ) -> tuple[Mapping[str, ContractHistory], Mapping[str, Expert]]:
-        """The contract histories and experts of those that exist, in one read."""
-        keys = [(_CONTRACT, client) for client in clients] + [(_EXPERT, expert) for expert in experts]
-        items = list(RegistryItem.batch_get(keys, consistent_read=True))
-        contracts = {item.id: _contracts(item.document) for item in items if item.kind == _CONTRACT}
-        return contracts, {item.id: _expert(item.document) for item in items if item.kind == _EXPERT}
+    def __init__(self) -> None:
+        # By client, the plans that were asked for last. It only says what to read together; it is never an answer.
+        self._plans_before: dict[str, frozenset[str]] = {}
+
+    def registered(self, clients: Collection[str], experts: Collection[str], plans: Collection[str]) -> Registered:
+        """The contracts of these clients, these experts, these plans, and those by which the experts work for them.
+
+        It takes one read, and another one if a client's experts work by other plans than those asked for last.
+        """
+        likely = frozenset(plans).union(*(self._plans_before.get(client, ()) for client in clients))
+        documents = self._documents({_CONTRACT: clients, _EXPERT: experts, _PAY_PLAN: likely})
+        found = {id_: expert_of(document) for id_, document in documents[_EXPERT].items()}
+        for client in clients:
+            assigned = (expert.assignments.get(client) for expert in found.values())
+            self._plans_before[client] = frozenset(plan for plan in assigned if plan)
+        if missing := frozenset().union(*(self._plans_before[client] for client in clients)) - likely:
+            documents[_PAY_PLAN] |= self._documents({_PAY_PLAN: missing})[_PAY_PLAN]
+        return Registered(
+            contracts={id_: contracts_of(document) for id_, document in documents[_CONTRACT].items()},
+            experts=found,
+            plans={id_: plans_of(document) for id_, document in documents[_PAY_PLAN].items()},
+        )
+
+    def _documents(self, ids: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
+        """The documents of those that exist, by kind and id, in one read."""
+        places = [(kind, id_) for kind, some in ids.items() for id_ in some]
+        found: dict[str, dict[str, str]] = {kind: {} for kind in ids}
+        for item in read_together({RegistryItem: places})[RegistryItem]:
+            found[item["kind"]][item["id"]] = item["document"]
+        return found
 
     def contracts(self, clients: Collection[str]) -> Mapping[str, ContractHistory]:
         """The contract histories of those clients that have one."""
-        return {item.id: _contracts(item.document) for item in _items(_CONTRACT, clients)}
+        return {item.id: contracts_of(item.document) for item in _items(_CONTRACT, clients)}
 
     def clients(self, ids: Collection[str] | None = None) -> Mapping[str, Client]:
         """Those of the clients that exist; all of them for None."""
-        return {item.id: _client(item.document) for item in _items(_CLIENT, ids)}
+        return {item.id: client_of(item.document) for item in _items(_CLIENT, ids)}
 
     def experts(self, ids: Collection[str] | None = None) -> Mapping[str, Expert]:
         """Those of the experts that exist; all of them for None."""
-        return {item.id: _expert(item.document) for item in _items(_EXPERT, ids)}
+        return {item.id: expert_of(item.document) for item in _items(_EXPERT, ids)}
 
     def experts_after(self, expert: str) -> Iterator[Expert]:
         """Every expert whose id comes after this one, in order of their ids, read page by page."""
@@ -76,71 +110,83 @@ class DynamoRegistry:
 
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         """Those of the pay plans that exist."""
-        return {item.id: _plans(item.document) for item in _items(_PAY_PLAN, ids)}
+        return {item.id: plans_of(item.document) for item in _items(_PAY_PLAN, ids)}
 
     def statuses(self, experts: Collection[str]) -> Mapping[str, ExpertStatus]:
         """What outside systems said about these experts; an empty status where nothing is known."""
-        known = {item.id: _STATUSES.validate_json(item.document) for item in _items(_STATUS, experts)}
+        from settlement.expert_status import ExpertStatus  # noqa: PLC0415  # see above
+
+        known = {item.id: status_codec().validate_json(item.document) for item in _items(_STATUS, experts)}
         return {expert: known.get(expert) or ExpertStatus(expert) for expert in experts}
 
     def policies(self) -> Mapping[Currency, PayoutPolicy]:
         """The payout policies of all currencies that have one."""
-        return {Currency(item.id): _policy(item.document) for item in _items(_POLICY, None)}
+        return {Currency(item.id): policy_of(item.document) for item in _items(_POLICY, None)}
+
+    def endpoints(self, ids: Collection[str] | None = None) -> Mapping[str, Endpoint]:
+        """Those of the endpoints of webhooks that exist; all of them for None."""
+        return {item.id: endpoint_of(item.document) for item in _items(_WEBHOOK, ids)}
+
+    def doors(self, ids: Collection[str] | None = None) -> Mapping[str, Door]:
+        """Those of the doors for helpdesks that exist; all of them for None."""
+        return {item.id: door_of(item.document) for item in _items(_DOOR, ids)}
 
     def payouts_stopped(self) -> PayoutsStopped | None:
         """Who stopped all sending, if it is stopped."""
         items = list(_items(_STOP, [_STOP_ID]))
-        return _STOPS.validate_json(items[0].document) if items else None
+        return stop_codec().validate_json(items[0].document) if items else None
 
     def set_status(self, status: ExpertStatus) -> None:
         """Keep a status over the revision before its own; raises Contention if somebody else wrote."""
-        _put(_STATUS, status.expert, _STATUSES.dump_json(status, exclude_none=True).decode(), status.revision)
+        _put(_STATUS, status.expert, status_codec().dump_json(status, exclude_none=True).decode(), status.revision)
 
     def stop_payouts(self, stopped: PayoutsStopped) -> None:
         """Turn the kill switch on; whoever turned it on before is forgotten."""
-        RegistryItem(kind=_STOP, id=_STOP_ID, document=_STOPS.dump_json(stopped).decode(), revision=1).save()
+        RegistryItem(kind=_STOP, id=_STOP_ID, document=stop_codec().dump_json(stopped).decode(), revision=1).save()
 
     def resume_payouts(self) -> None:
-        """Turn the kill switch off."""
-        RegistryItem(kind=_STOP, id=_STOP_ID).delete()
+        """Turn the kill switch off. The item stays, so that no role has to be able to delete one."""
+        RegistryItem(kind=_STOP, id=_STOP_ID, document=stop_codec().dump_json(None).decode(), revision=1).save()
 
-    def current_terms(self) -> "CurrentTerms":
+    def current_terms(self) -> CurrentTerms:
         """Everything that is registered, with the revision of each item."""
         from settlement.apply import CurrentTerms, Kind  # noqa: PLC0415  # see above
 
         items = {kind: list(_items(kind, None)) for kind in Kind}
         return CurrentTerms(
-            clients={item.id: _client(item.document) for item in items[Kind.CLIENT]},
-            contracts={item.id: _contracts(item.document) for item in items[Kind.CONTRACT]},
-            plans={item.id: _plans(item.document) for item in items[Kind.PAY_PLAN]},
-            experts={item.id: _expert(item.document) for item in items[Kind.EXPERT]},
+            clients={item.id: client_of(item.document) for item in items[Kind.CLIENT]},
+            contracts={item.id: contracts_of(item.document) for item in items[Kind.CONTRACT]},
+            plans={item.id: plans_of(item.document) for item in items[Kind.PAY_PLAN]},
+            experts={item.id: expert_of(item.document) for item in items[Kind.EXPERT]},
             revisions={(kind, item.id): int(item.revision) for kind in Kind for item in items[kind]},
-            policies={item.id: _policy(item.document) for item in items[Kind.PAYOUT_POLICY]},
+            policies={item.id: policy_of(item.document) for item in items[Kind.PAYOUT_POLICY]},
+            endpoints={item.id: endpoint_of(item.document) for item in items[Kind.WEBHOOK]},
+            doors={item.id: door_of(item.document) for item in items[Kind.DOOR]},
             applied={
-                (kind, item.id): _applied_codec().validate_json(item.applied or "[]")
+                (kind, item.id): applied_codec().validate_json(item.applied or "[]")
                 for kind in (Kind.CONTRACT, Kind.PAY_PLAN)
                 for item in items[kind]
             },
         )
 
-    def write(self, changes: "Sequence[Change]") -> None:
+    def write(self, changes: Sequence[Change]) -> None:
         """Write the changes in their order, each over the revision before its own.
 
         Raises Contention at the first whose item somebody else changed; those before it are written. Deciding and
         writing again completes them.
         """
         for change in changes:
-            applied = _applied_codec().dump_json(change.applied).decode() if change.applied else None
-            _put(change.kind.value, change.id, _dump(change.document), change.revision, applied)
+            applied = applied_codec().dump_json(change.applied).decode() if change.applied else None
+            _put(change.kind.value, change.id, dumped(change.document), change.revision, applied)
 
-    def proposals(self) -> "Collection[Proposal]":
+    def proposals(self) -> Collection[Proposal]:
         """The price changes that wait for a second person."""
-        codec = _proposal_codec()
+        codec = proposal_codec()
         return [codec.validate_json(item.document) for item in _items(_PROPOSAL, None)]
 
-    def add_proposal(self, proposal: "Proposal") -> None:
+    def add_proposal(self, proposal: Proposal) -> None:
         """Keep a proposal; raises Contention if there is one of its id, which stays as it is."""
-        document = _proposal_codec().dump_json(proposal, exclude_none=True).decode()
+        document = proposal_codec().dump_json(proposal, exclude_none=True).decode()
         _put(_PROPOSAL, proposal.id, document, 1)
 
     def remove_proposal(self, proposal_id: str) -> None:
@@ -150,12 +196,12 @@ class DynamoRegistry:
     def set_stripe_customer(self, client: str, customer: str) -> None:
         """Keep the id of a client's customer. Raises Contention if the client changed or has another customer."""
         item = _registered(_CLIENT, client)
-        _keep_stripe_id(item, _client(item.document), ("stripe_customer", customer))
+        _keep_stripe_id(item, client_of(item.document), ("stripe_customer", customer))
 
     def set_stripe_account(self, expert: str, account: str) -> None:
         """Keep the id of an expert's account. Raises Contention if the expert changed or has another account."""
         item = _registered(_EXPERT, expert)
-        _keep_stripe_id(item, _expert(item.document), ("stripe_account", account))
+        _keep_stripe_id(item, expert_of(item.document), ("stripe_account", account))
 
 
 def _items(kind: str, ids: Collection[str] | None) -> Iterator[RegistryItem]:
@@ -179,7 +225,7 @@ def _keep_stripe_id(item: RegistryItem, document: Client | Expert, named_id: tup
         return
     if known is not None:
         raise Contention(f"{item.kind} {item.id} has the {name} {known}; read it again and use that one")
-    _put(item.kind, item.id, _dump(document.model_copy(update={name: stripe_id})), int(item.revision) + 1)
+    _put(item.kind, item.id, dumped(document.model_copy(update={name: stripe_id})), int(item.revision) + 1)
 
 
 def _put(kind: str, item_id: str, document: str, revision: int, applied: str | None = None) -> None:
@@ -194,59 +240,3 @@ def _put(kind: str, item_id: str, document: str, revision: int, applied: str | N
         if code in _CONTENDED:
             raise Contention(f"{kind} {item_id} was changed by somebody else: {code}") from refused
         raise
-
-
-# -- documents: defaults are written out, so that a later default does not change what was agreed ----------------------
-
-
-def _dump(document: "Stored") -> str:
-    match document:
-        case Client() | Expert() | PayoutPolicy():
-            return document.model_dump_json(exclude_none=True)
-        case ContractHistory():
-            return _CONTRACTS.dump_json(document.versions, exclude_none=True).decode()
-        case PlanHistory():
-            return _PLANS.dump_json(document.versions, exclude_none=True).decode()
-        case _:
-            assert_never(document)
-
-
-@cache
-def _applied_codec() -> "TypeAdapter[tuple[Applied, ...]]":
-    from settlement.apply import Applied  # noqa: PLC0415  # only the command reads or writes it
-
-    return TypeAdapter(tuple[Applied, ...])
-
-
-@cache
-def _proposal_codec() -> "TypeAdapter[Proposal]":
-    from settlement.price_changes import Proposal  # noqa: PLC0415  # only the command reads or writes it
-
-    return TypeAdapter(Proposal)
-
-
-@lru_cache(maxsize=_PARSED)
-def _client(document: str) -> Client:
-    return Client.model_validate_json(document)
-
-
-@lru_cache(maxsize=_PARSED)
-def _expert(document: str) -> Expert:
-    return Expert.model_validate_json(document)
-
-
-@lru_cache(maxsize=_PARSED)
-def _policy(document: str) -> PayoutPolicy:
-    return PayoutPolicy.model_validate_json(document)
-
-
-@lru_cache(maxsize=_PARSED)
-def _contracts(document: str) -> ContractHistory:
-    versions = _CONTRACTS.validate_json(document)
-    return ContractHistory(versions[0].client, versions)
-
-
-@lru_cache(maxsize=_PARSED)
-def _plans(document: str) -> PlanHistory:
-    versions = _PLANS.validate_json(document)
-    return PlanHistory(versions[0].id, versions)

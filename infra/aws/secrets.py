@@ -1,9 +1,10 @@
-"""Stripe's keys, as the operator keeps them in Secrets Manager."""
+"""What is kept in Secrets Manager: Stripe's keys, what webhooks are signed with, and what helpdesks prove."""
 
 import json
-from dataclasses import dataclass
 
 import boto3
+
+from ledger.records import dataclass
 
 UNSET = "unset"
 
@@ -29,3 +30,40 @@ def stripe_keys(stack: str) -> StripeKeys:
     if keys.api_key == UNSET:
         raise KeysMissing(f"put Stripe's api_key and webhook secrets into the secret {stack}/stripe (see README)")
     return keys
+
+
+def webhook_secrets(stack: str, endpoint: str) -> tuple[str, ...]:
+    """What webhooks to an endpoint are signed with, the newest first: none before the first, two during a rotation."""
+    return _kept(f"{stack}/webhooks/{endpoint}")
+
+
+def keep_webhook_secrets(stack: str, endpoint: str, secrets: tuple[str, ...]) -> None:
+    """Sign webhooks to an endpoint with these from now on, encrypted with the stack's key."""
+    _keep(f"{stack}/webhooks/{endpoint}", secrets, f"alias/{stack}")
+
+
+def door_secrets(stack: str, name: str) -> tuple[str, ...]:
+    """What helpdesks prove themselves with, or are asked with: newest first, two during a rotation, none if unknown."""
+    return _kept(f"{stack}/doors/{name}")
+
+
+def keep_door_secrets(stack: str, name: str, secrets: tuple[str, ...]) -> None:
+    """Take these at the doors that name them, encrypted with the stack's key."""
+    _keep(f"{stack}/doors/{name}", secrets, f"alias/{stack}")
+
+
+def _kept(name: str) -> tuple[str, ...]:
+    client = boto3.client("secretsmanager")
+    try:
+        text = client.get_secret_value(SecretId=name)["SecretString"]
+    except client.exceptions.ResourceNotFoundException:
+        return ()
+    return tuple(json.loads(text))
+
+
+def _keep(name: str, secrets: tuple[str, ...], key: str) -> None:
+    client, text = boto3.client("secretsmanager"), json.dumps(secrets)
+    try:
+        client.put_secret_value(SecretId=name, SecretString=text)
+    except client.exceptions.ResourceNotFoundException:
+        client.create_secret(Name=name, KmsKeyId=key, SecretString=text)

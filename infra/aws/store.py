@@ -1,35 +1,42 @@
 """The ports of settlement, billing and payouts over DynamoDB: reads by key, and one transaction per Changes."""
 
+from __future__ import annotations
+
 import json
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
-from pydantic import TypeAdapter
+from pydantic_core import to_json
 from pynamodb.connection import Connection
-from pynamodb.constants import STRING
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
-from pynamodb.expressions.condition import Condition
-from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.pagination import ResultIterator
-from pynamodb.transactions import TransactWrite
 
-from billing.invoices import Invoice
 from billing.periods import Period, PeriodState
 from billing.prepaid import Prepaid
-from events.facts import FACTS, CaseId, format_instant
+from events.facts import FACTS, format_instant
 from infra.aws.activity import ActivityReads, activity_puts, week_update
 from infra.aws.book_sums import KeptSums
+from infra.aws.case_documents import documents, texts
+from infra.aws.documents import (
+    invoice_codec,
+    payout_codec,
+    payout_run_codec,
+    period_codec,
+    prepaid_codec,
+    spent_codec,
+)
+from infra.aws.due import DueBuckets, due_item
 from infra.aws.tables import (
     AnnouncementItem,
     BookItem,
     CaseItem,
+    DueItem,
     EntryItem,
     HoldItem,
     InvoiceItem,
@@ -39,17 +46,29 @@ from infra.aws.tables import (
     StripeEventItem,
     sortable,
 )
+from infra.aws.wire import (
+    Attributes,
+    Place,
+    Write,
+    delete,
+    put,
+    put_revision,
+    read_together,
+    scan,
+    update,
+)
 from ledger.accounts import Account
 from ledger.books import Head
 from ledger.entries import Book, Entry, EntryId, Evidence, Posting, RecordedEntry
 from ledger.errors import BookBroken
 from ledger.money import Currency, Money, currency
 from ledger.posting_rules import Reason
-from payouts.payouts import Payout
+from ledger.records import dataclass
+from settlement.announcements import Announcement
 from settlement.cases import CYCLES, MUTUAL_REVIEWS, Case
+from settlement.due_buckets import due_buckets
 from settlement.parking import Parked, ParkReason
 from settlement.ports import (
-    Announcement,
     Available,
     Balances,
     CaseKey,
@@ -59,15 +78,17 @@ from settlement.ports import (
     PayoutRun,
     PeriodKey,
     Spent,
+    Stored,
 )
-from settlement.recorded_facts import SETTLED_CYCLES, PastCase
+
+if TYPE_CHECKING:  # see infra/aws/documents.py
+    from billing.invoices import Invoice
+    from payouts.payouts import Payout
+    from settlement.recorded_facts import PastCase
 
 CASE_SHARDS = 16
-DUE_SHARDS = 8
 BOOK_SHARDS = 8
 KEYS_PER_READ = 100
-# What a backtest reads of a CaseItem.
-PAST_CASE = ("case_id", "facts", "evidence_only", "mutual_reviews", "cycles")
 _AVAILABLE = "available"
 _PREPAID_KEY = "prepaid"  # stands in the place of a period
 _UNFINISHED = "yes"
@@ -85,12 +106,6 @@ _CONTENDED_CALLS = {
     "RequestLimitExceeded",
 }
 
-_PERIOD: TypeAdapter[PeriodState] = TypeAdapter(PeriodState)
-_PREPAID: TypeAdapter[Prepaid] = TypeAdapter(Prepaid)
-_INVOICE: TypeAdapter[Invoice] = TypeAdapter(Invoice)
-_PAYOUT: TypeAdapter[Payout] = TypeAdapter(Payout)
-_RUN: TypeAdapter[PayoutRun] = TypeAdapter(PayoutRun)
-_SPENT: TypeAdapter[Spent] = TypeAdapter(Spent)
 _ItemT = TypeVar("_ItemT", bound=Model)
 
 
@@ -109,8 +124,8 @@ def book_shard(book: Book, seq: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class DynamoStore(ActivityReads, KeptSums):
-    """All reads are consistent, but for the indexes `due`, `unfinished` and `expert`; what they find is read by key."""
+class DynamoStore(ActivityReads, DueBuckets, KeptSums):
+    """All reads are consistent, but for the indexes `unfinished` and `expert`; what they find is read by key."""
 
     connection: Connection
 
@@ -124,8 +139,13 @@ class DynamoStore(ActivityReads, KeptSums):
         released: frozenset[int] = frozenset()
         for _ in range(2):
             try:
-                with TransactWrite(connection=self.connection) as transaction:
-                    _write(transaction, changes, released)
+                self.connection.transact_write_items(
+                    return_consumed_capacity="NONE",
+                    condition_check_items=[],
+                    delete_items=list(_deletes(changes)),
+                    put_items=list(_puts(changes)),
+                    update_items=list(_updates(changes, released)),
+                )
             except TransactWriteError as refused:
                 newly = _released_holds(refused, changes)
                 if released or not newly:
@@ -138,37 +158,59 @@ class DynamoStore(ActivityReads, KeptSums):
         """Wait up to 20 ms, 40 ms, ... 1 s, at random, so that rivals do not meet again."""
         time.sleep(random.uniform(0, min(1.0, 0.01 * 2**attempt)))  # noqa: S311  # no secret
 
+    # -- what is read together --------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        cases: Collection[CaseKey] = (),
+        periods: Collection[PeriodKey] = (),
+        books: Collection[Book] = (),
+        prepaids: Collection[str] = (),
+    ) -> Stored:
+        """These cases, periods, heads of books and prepaid credits of clients, in one read."""
+        places: dict[type[Model], list[Place]] = {
+            CaseItem: [(client_shard(client, case_id), case_id) for client, case_id in cases],
+            PeriodItem: [*periods, *((client, _PREPAID_KEY) for client in prepaids)],
+            BookItem: [(book,) for book in books],
+        }
+        found = read_together(places)
+        months = [it["document"] for it in found[PeriodItem] if it["period"] != _PREPAID_KEY]
+        credits_ = [it["document"] for it in found[PeriodItem] if it["period"] == _PREPAID_KEY]
+        return Stored(
+            cases={key: Case(*key) for key in cases}
+            | {(it.client, it.case_id): it for it in map(_case, found[CaseItem])},
+            periods={key: PeriodState(*key) for key in periods}
+            | {(it.client, it.period): it for it in (period_codec().validate_json(it) for it in months)},
+            heads={book: Head(book) for book in books} | {it.book: it for it in map(_head, found[BookItem])},
+            prepaids={it: Prepaid(it) for it in prepaids}
+            | {it.client: it for it in (prepaid_codec().validate_json(it) for it in credits_)},
+        )
+
     # -- cases -----------------------------------------------------------------------------------------------------
 
     def cases(self, keys: Collection[CaseKey]) -> Mapping[CaseKey, Case]:
         """Every asked case; an empty one where nothing is known yet."""
-        found = {key: Case(*key) for key in keys}
-        places = [(client_shard(client, case_id), case_id) for client, case_id in found]
-        for item in CaseItem.batch_get(places, consistent_read=True):
-            client = item.client_shard.partition("#")[0]
-            found[client, CaseId(item.case_id)] = _case(client, item)
-        return found
+        return self.read(cases=keys).cases
 
     def all_cases(self) -> Iterator[Case]:
         """Every case of every client, in no order. For reports and tests: it reads the whole table."""
-        for item in CaseItem.scan(consistent_read=True):
-            yield _case(item.client_shard.partition("#")[0], item)
+        yield from map(_case, scan(CaseItem))
 
     def past_cases(self, client: str) -> Iterator[PastCase]:
-        """What a backtest reads of every case of a client, shard by shard and by id within one, a page at a time.
+        """What a backtest reads of every case of a client, shard by shard and by id within one, a page at a time."""
+        from infra.aws.past_cases import PAST_CASE, past_case  # noqa: PLC0415  # only the command backtests
 
-        Items are decoded as DynamoDB gives them: a model of each would take longer than its facts.
-        """
         for shard in range(CASE_SHARDS):
             place = (CaseItem.Meta.table_name, _client_shard(client, shard))
             asked = {"attributes_to_get": list(PAST_CASE), "consistent_read": True}
-            yield from ResultIterator(self.connection.query, place, asked, map_fn=_past_case)
+            yield from ResultIterator(self.connection.query, place, asked, map_fn=past_case)
 
-    def due(self, as_of: datetime) -> Iterator[CaseKey]:
-        """Client and id of each case with a window that ended at or before `as_of`, oldest first per shard."""
-        for shard in range(DUE_SHARDS):
-            for item in CaseItem.due.query(str(shard), CaseItem.due_at <= sortable(as_of)):
-                yield item.client_shard.partition("#")[0], CaseId(item.case_id)
+    def still_due(self, keys: Collection[CaseKey], as_of: datetime) -> frozenset[CaseKey]:
+        """Those of the cases that wait for a window that ended at or before `as_of`."""
+        places = {(client_shard(client, case_id), case_id): (client, case_id) for client, case_id in keys}
+        found = read_together({CaseItem: list(places)})[CaseItem]
+        ended = [it for it in found if "due_at" in it and it["due_at"] <= sortable(as_of)]
+        return frozenset(places[it["client_shard"], it["case_id"]] for it in ended)
 
     # -- journal ---------------------------------------------------------------------------------------------------
 
@@ -178,12 +220,11 @@ class DynamoStore(ActivityReads, KeptSums):
 
     def heads_of(self, books: Collection[Book]) -> Mapping[Book, Head]:
         """The heads of these books, in one read; empty ones where nothing was posted."""
-        found = {book: Head(book) for book in books}
-        return found | {head.book: head for head in map(_head, BookItem.batch_get(list(found), consistent_read=True))}
+        return self.read(books=books).heads
 
     def heads(self) -> Iterator[Head]:
         """The heads of all books, in no order."""
-        yield from map(_head, BookItem.scan(BookItem.seq > 0, consistent_read=True))
+        yield from map(_head, scan(BookItem, BookItem.seq > 0))
 
     def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
         """A book's entries behind sequence number `after`, in order; raises BookBroken at a gap."""
@@ -197,6 +238,14 @@ class DynamoStore(ActivityReads, KeptSums):
             if item is None or int(item.seq) != seq:
                 raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
             yield _recorded(book, item)
+
+    def entries_at(self, book: Book, seqs: Sequence[int]) -> Sequence[RecordedEntry]:
+        """The entries of a book with these numbers, in their order; raises BookBroken for one that is not there."""
+        keys = [(book_shard(book, seq), seq) for seq in seqs]
+        found = {int(it.seq): it for it in EntryItem.batch_get(keys, consistent_read=True)}
+        if missing := [seq for seq in seqs if seq not in found]:
+            raise BookBroken(f"{book}: entry {missing[0]} is missing from the ledger table")
+        return [_recorded(book, found[seq]) for seq in seqs]
 
     def expert_entries(self, expert: str) -> Iterator[RecordedEntry]:
         """The entries of all books that touch an expert, by effective day, book and number, a page at a time.
@@ -221,27 +270,26 @@ class DynamoStore(ActivityReads, KeptSums):
 
     def periods(self, keys: Collection[PeriodKey]) -> Mapping[PeriodKey, PeriodState]:
         """Every asked period; an open, empty one where nothing is known yet."""
-        found = {key: PeriodState(*key) for key in keys}
-        for item in PeriodItem.batch_get(list(found), consistent_read=True):
-            found[item.client, Period(item.period)] = _PERIOD.validate_json(item.document)
-        return found
+        return self.read(periods=keys).periods
 
     def prepaids(self, clients: Collection[str]) -> Mapping[str, Prepaid]:
         """The prepaid credits of these clients, in one read; none where nothing was bought."""
-        found = {client: Prepaid(client) for client in clients}
-        for item in PeriodItem.batch_get([(client, _PREPAID_KEY) for client in clients], consistent_read=True):
-            found[item.client] = _PREPAID.validate_json(item.document)
-        return found
+        return self.read(prepaids=clients).prepaids
 
     def invoice(self, client: str, period: Period) -> Invoice | None:
         """The invoice of a period, if it was closed."""
         item = _get(InvoiceItem, client, period)
-        return _INVOICE.validate_json(item.document) if item else None
+        return invoice_codec().validate_json(item.document) if item else None
 
     def invoices(self) -> Iterator[Invoice]:
         """Every invoice, in no order."""
         for item in InvoiceItem.scan(consistent_read=True):
-            yield _INVOICE.validate_json(item.document)
+            yield invoice_codec().validate_json(item.document)
+
+    def invoices_of(self, client: str) -> Iterator[Invoice]:
+        """A client's invoices, newest first, a page at a time."""
+        for item in InvoiceItem.query(client, scan_index_forward=False, consistent_read=True):
+            yield invoice_codec().validate_json(item.document)
 
     def unfinished_invoices(self) -> Iterator[tuple[str, Period]]:
         """Client and period of each invoice that is neither paid and cleared, nor carried, nor given up."""
@@ -272,12 +320,12 @@ class DynamoStore(ActivityReads, KeptSums):
     def payout(self, payout_id: str) -> Payout | None:
         """A payout by id."""
         item = _get(PayoutItem, payout_id)
-        return _PAYOUT.validate_json(item.document) if item else None
+        return payout_codec().validate_json(item.document) if item else None
 
     def payouts(self) -> Iterator[Payout]:
         """Every payout, in no order."""
         for item in PayoutItem.scan(PayoutItem.payout_id.startswith(_PAYOUT_KEY), consistent_read=True):
-            yield _PAYOUT.validate_json(item.document)
+            yield payout_codec().validate_json(item.document)
 
     def unfinished_payouts(self) -> Iterator[str]:
         """The ids of payouts that are neither sent nor failed."""
@@ -287,13 +335,13 @@ class DynamoStore(ActivityReads, KeptSums):
     def payout_run(self, run: str) -> PayoutRun | None:
         """How far the planning of a run came; None if it was not begun."""
         item = _get(PayoutItem, f"{_RUN_KEY}{run}")
-        return _RUN.validate_json(item.document) if item else None
+        return payout_run_codec().validate_json(item.document) if item else None
 
     def spent(self, ids: Collection[str]) -> tuple[Spent, ...]:
         """What was reserved under these limits, in their order."""
         found = {id_: Spent(id_) for id_ in ids}
         for item in PayoutItem.batch_get([f"{_SPENT_KEY}{id_}" for id_ in ids], consistent_read=True):
-            known = _SPENT.validate_json(item.document)
+            known = spent_codec().validate_json(item.document)
             found[known.id] = known
         return tuple(found.values())
 
@@ -327,93 +375,93 @@ def _get(model: type[_ItemT], hash_key: str, range_key: str | None = None) -> _I
         return None
 
 
-# -- what a transaction holds: PynamoDB sends deletes, then puts, then updates, whatever the order of the calls --------
+# -- what a transaction holds: deletes, then puts, then updates --------------------------------------------------------
 
 
-def _write(transaction: TransactWrite, changes: Changes, released: frozenset[int]) -> None:
+def _deletes(changes: Changes) -> Iterator[Write]:
     for parked_id in changes.unparked:
-        transaction.delete(ParkedItem(parked_id=parked_id))
-    for item, condition in _puts(changes):
-        transaction.save(item, condition=condition)
-    available: dict[tuple[str, Currency], int] = {}  # added up: a transaction names an item once
-    for place, hold in enumerate(changes.holds):
-        if place in released:
-            key = (hold.expert, hold.currency)
-            available[key] = available.get(key, 0) + hold.minor_units
-        else:
-            added: list[Action] = [HoldItem.amount.add(hold.minor_units)]
-            transaction.update(_hold_item(hold), actions=added, condition=HoldItem.released.does_not_exist())
-    for (expert, code), minor in available.items():
-        to = HoldItem(expert=expert, kind=f"{code}#{_AVAILABLE}")
-        transaction.update(to, actions=[HoldItem.amount.add(minor), HoldItem.revision.add(1)])
-    for hold in changes.released:
-        untouched = HoldItem.released.does_not_exist() & (HoldItem.amount == hold.minor_units)
-        transaction.update(_hold_item(hold), actions=[HoldItem.released.set(True)], condition=untouched)
-    for count in changes.weeks:
-        item, added = week_update(count)
-        transaction.update(item, actions=added)
+        yield delete(ParkedItem, {"parked_id": parked_id})
 
 
-def _puts(changes: Changes) -> Iterator[tuple[Model, Condition | None]]:
+def _puts(changes: Changes) -> Iterator[Write]:
     yield from _journal_puts(changes)
     yield from _versioned_puts(changes)
     yield from activity_puts(changes)
+    for bucket in due_buckets(changes.cases):
+        yield put(DueItem, due_item(bucket))
     for parked in changes.parked:
-        yield _parked_item(parked), None
+        yield put(ParkedItem, _parked_item(parked))
     for told in changes.announcements:
-        yield _announcement_item(told), None
+        yield put(AnnouncementItem, _announcement_item(told))
 
 
-def _journal_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
+def _journal_puts(changes: Changes) -> Iterator[Write]:
     for recorded in changes.entries:
-        yield _entry_item(recorded), EntryItem.seq.does_not_exist()
+        yield put(EntryItem, _entry_item(recorded), "attribute_not_exists(seq)")
     for before, after in changes.heads:
-        item = BookItem(book=after.book, seq=after.seq, chain_hash=bytes.fromhex(after.chain_hash))
-        yield item, (BookItem.seq == before.seq if before.seq else BookItem.seq.does_not_exist())
+        head: Attributes = {"book": after.book, "seq": after.seq, "chain_hash": bytes.fromhex(after.chain_hash)}
+        if before.seq:
+            yield put(BookItem, head, "seq = :before", before=before.seq)
+        else:
+            yield put(BookItem, head, "attribute_not_exists(seq)")
     for entry_id in changes.once:
-        yield BookItem(book=f"{_MARK_KEY}{entry_id}", seq=0), BookItem.seq.does_not_exist()
+        yield put(BookItem, {"book": f"{_MARK_KEY}{entry_id}", "seq": 0}, "attribute_not_exists(seq)")
 
 
-def _versioned_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
+def _versioned_puts(changes: Changes) -> Iterator[Write]:
     for case in changes.cases:
-        yield _case_item(case), _follows(CaseItem.revision, case.revision)
+        yield put_revision(CaseItem, _case_item(case), case.revision)
     for state in changes.periods:
-        document = _PERIOD.dump_json(state).decode()
-        period = PeriodItem(client=state.client, period=state.period, document=document, revision=state.revision)
-        yield period, _follows(PeriodItem.revision, state.revision)
+        document = period_codec().dump_json(state).decode()
+        period = {"client": state.client, "period": state.period, "document": document}
+        yield put_revision(PeriodItem, period, state.revision)
     for prepaid in changes.prepaids:
-        document = _PREPAID.dump_json(prepaid).decode()
-        item = PeriodItem(client=prepaid.client, period=_PREPAID_KEY, document=document, revision=prepaid.revision)
-        yield item, _follows(PeriodItem.revision, prepaid.revision)
-    for available in changes.availables:
-        kind, amount = f"{available.currency}#{_AVAILABLE}", available.minor_units
-        money = HoldItem(expert=available.expert, kind=kind, amount=amount, revision=available.revision)
-        yield money, _follows(HoldItem.revision, available.revision)
+        document = prepaid_codec().dump_json(prepaid).decode()
+        lots = {"client": prepaid.client, "period": _PREPAID_KEY, "document": document}
+        yield put_revision(PeriodItem, lots, prepaid.revision)
+    for it in changes.availables:
+        yield put_revision(HoldItem, {**_available_key(it.expert, it.currency), "amount": it.minor_units}, it.revision)
     for invoice in changes.invoices:
-        yield _invoice_item(invoice), _follows(InvoiceItem.revision, invoice.revision)
+        yield put_revision(InvoiceItem, _invoice_item(invoice), invoice.revision)
     yield from _payout_puts(changes)
 
 
-def _payout_puts(changes: Changes) -> Iterator[tuple[Model, Condition]]:
+def _payout_puts(changes: Changes) -> Iterator[Write]:
     for payout in changes.payouts:
-        yield _payout_item(payout), _follows(PayoutItem.revision, payout.revision)
+        yield put_revision(PayoutItem, _payout_item(payout), payout.revision)
     for run in changes.payout_runs:
-        document = _RUN.dump_json(run).decode()
-        item = PayoutItem(payout_id=f"{_RUN_KEY}{run.id}", document=document, revision=run.revision)
-        yield item, _follows(PayoutItem.revision, run.revision)
+        begun = {"payout_id": f"{_RUN_KEY}{run.id}", "document": payout_run_codec().dump_json(run).decode()}
+        yield put_revision(PayoutItem, begun, run.revision)
     for spent in changes.spent:
-        document = _SPENT.dump_json(spent).decode()
-        item = PayoutItem(payout_id=f"{_SPENT_KEY}{spent.id}", document=document, revision=spent.revision)
-        yield item, _follows(PayoutItem.revision, spent.revision)
+        reserved = {"payout_id": f"{_SPENT_KEY}{spent.id}", "document": spent_codec().dump_json(spent).decode()}
+        yield put_revision(PayoutItem, reserved, spent.revision)
 
 
-def _follows(revision: Any, now: int) -> Condition:  # noqa: ANN401  # PynamoDB's attributes are untyped on classes
-    condition: Condition = revision == now - 1 if now > 1 else revision.does_not_exist()
-    return condition
+def _updates(changes: Changes, released: frozenset[int]) -> Iterator[Write]:
+    """Those of holds come first, in their order; what the places in `released` hold goes to `available` instead."""
+    available: dict[tuple[str, Currency], int] = {}  # added up: a transaction names an item once
+    for place, hold in enumerate(changes.holds):
+        if place in released:
+            to = (hold.expert, hold.currency)
+            available[to] = available.get(to, 0) + hold.minor_units
+        else:
+            is_held = "attribute_not_exists(released)"
+            yield update(HoldItem, _hold_key(hold), "ADD amount :added", is_held, added=hold.minor_units)
+    for to, minor in available.items():
+        yield update(HoldItem, _available_key(*to), "ADD amount :added, revision :one", added=minor, one=1)
+    for hold in changes.released:
+        untouched = "attribute_not_exists(released) AND amount = :amount"
+        yield update(HoldItem, _hold_key(hold), "SET released = :yes", untouched, yes=True, amount=hold.minor_units)
+    for count in changes.weeks:
+        yield week_update(count)
 
 
-def _hold_item(hold: HoldChange) -> HoldItem:
-    return HoldItem(expert=hold.expert, kind=f"{hold.currency}#hold#{hold.release_on.isoformat()}")
+def _hold_key(hold: HoldChange) -> dict[str, str]:
+    return {"expert": hold.expert, "kind": f"{hold.currency}#hold#{hold.release_on.isoformat()}"}
+
+
+def _available_key(expert: str, code: Currency) -> dict[str, str]:
+    return {"expert": expert, "kind": f"{code}#{_AVAILABLE}"}
 
 
 def _released_holds(refused: TransactWriteError, changes: Changes) -> frozenset[int]:
@@ -442,67 +490,55 @@ def _explain(refused: TransactWriteError) -> Exception:
 # -- items and what they stand for -------------------------------------------------------------------------------------
 
 
-def _head(item: BookItem) -> Head:
-    return Head(Book(item.book), int(item.seq), (item.chain_hash or b"").hex())
+def _head(item: Mapping[str, Any]) -> Head:
+    return Head(item["book"], item["seq"], item["chain_hash"].hex())
 
 
-def _case_item(case: Case) -> CaseItem:
-    due_shard = str(crc32(case.case_id.encode()) % DUE_SHARDS)
-    return CaseItem(
-        client_shard=client_shard(case.client, case.case_id),
-        case_id=case.case_id,
-        facts=FACTS.dump_json(case.facts, exclude_none=True).decode(),
-        cycles=CYCLES.dump_json(case.cycles, exclude_none=True).decode(),
-        evidence_only=json.dumps(case.evidence_only) if case.evidence_only else None,
-        mutual_reviews=MUTUAL_REVIEWS.dump_json(case.mutual_reviews).decode() if case.mutual_reviews else None,
-        revision=case.revision,
-        due_shard=due_shard if case.due_at else None,
-        due_at=sortable(case.due_at) if case.due_at else None,
-    )
+def _case_item(case: Case) -> Attributes:
+    facts, cycles = FACTS.dump_json(case.facts, exclude_none=True), CYCLES.dump_json(case.cycles, exclude_none=True)
+    return {
+        "client_shard": client_shard(case.client, case.case_id),
+        "case_id": case.case_id,
+        **documents(facts, cycles),
+        "evidence_only": json.dumps(case.evidence_only) if case.evidence_only else None,
+        "mutual_reviews": MUTUAL_REVIEWS.dump_json(case.mutual_reviews).decode() if case.mutual_reviews else None,
+        "due_at": sortable(case.due_at) if case.due_at else None,
+    }
 
 
-def _case(client: str, item: CaseItem) -> Case:
+def _case(item: Mapping[str, Any]) -> Case:
+    facts, cycles = texts(item)
     return Case(
-        client=client,
-        case_id=CaseId(item.case_id),
-        facts=FACTS.validate_json(item.facts),
-        evidence_only=tuple(json.loads(item.evidence_only)) if item.evidence_only else (),
-        mutual_reviews=MUTUAL_REVIEWS.validate_json(item.mutual_reviews) if item.mutual_reviews else (),
-        cycles=CYCLES.validate_json(item.cycles),
-        due_at=datetime.fromisoformat(item.due_at) if item.due_at else None,
-        revision=int(item.revision),
+        client=item["client_shard"].partition("#")[0],
+        case_id=item["case_id"],
+        facts=FACTS.validate_json(facts),
+        evidence_only=tuple(json.loads(item["evidence_only"])) if "evidence_only" in item else (),
+        mutual_reviews=MUTUAL_REVIEWS.validate_json(item["mutual_reviews"]) if "mutual_reviews" in item else (),
+        cycles=CYCLES.validate_json(cycles),
+        due_at=datetime.fromisoformat(item["due_at"]) if "due_at" in item else None,
+        revision=item["revision"],
     )
 
 
-def _past_case(item: Mapping[str, Mapping[str, str]]) -> PastCase:
-    return PastCase(
-        case_id=CaseId(item["case_id"][STRING]),
-        facts=FACTS.validate_json(item["facts"][STRING]),
-        evidence_only=tuple(json.loads(item["evidence_only"][STRING])) if "evidence_only" in item else (),
-        cycles=SETTLED_CYCLES.validate_json(item["cycles"][STRING]),
-        mutual_reviews=MUTUAL_REVIEWS.validate_json(item["mutual_reviews"][STRING]) if "mutual_reviews" in item else (),
-    )
-
-
-def _entry_item(recorded: RecordedEntry) -> EntryItem:
+def _entry_item(recorded: RecordedEntry) -> Attributes:
     entry = recorded.entry
     owners = [posting.account.split("/")[1] for posting in entry.postings if posting.account.startswith("expert/")]
     lines = [[posting.account, posting.amount.currency, posting.amount.minor_units] for posting in entry.postings]
     day = entry.effective_on.isoformat()
-    return EntryItem(
-        book_shard=book_shard(entry.book, recorded.seq),
-        seq=recorded.seq,
-        id=entry.id,
-        reason=entry.reason.value,
-        postings=json.dumps(lines, separators=(",", ":")),
-        effective_on=day,
-        recorded_at=format_instant(recorded.recorded_at),
-        evidence=entry.evidence,
-        content_hash=bytes.fromhex(entry.content_hash),
-        chain_hash=bytes.fromhex(recorded.chain_hash),
-        expert=owners[0] if owners else None,
-        effective_seq=f"{day}#{entry.book}#{recorded.seq:012d}" if owners else None,
-    )
+    return {
+        "book_shard": book_shard(entry.book, recorded.seq),
+        "seq": recorded.seq,
+        "id": entry.id,
+        "reason": entry.reason.value,
+        "postings": to_json(lines).decode(),
+        "effective_on": day,
+        "recorded_at": format_instant(recorded.recorded_at),
+        "evidence": entry.evidence,
+        "content_hash": bytes.fromhex(entry.content_hash),
+        "chain_hash": bytes.fromhex(recorded.chain_hash),
+        "expert": owners[0] if owners else None,
+        "effective_seq": f"{day}#{entry.book}#{recorded.seq:012d}" if owners else None,
+    }
 
 
 def _recorded(book: Book, item: EntryItem) -> RecordedEntry:
@@ -522,46 +558,45 @@ def _recorded(book: Book, item: EntryItem) -> RecordedEntry:
     return RecordedEntry(entry, int(item.seq), datetime.fromisoformat(item.recorded_at), item.chain_hash.hex())
 
 
-def _invoice_item(invoice: Invoice) -> InvoiceItem:
-    return InvoiceItem(
-        client=invoice.client,
-        period=invoice.period,
-        invoice_id=invoice.id,
-        document=_INVOICE.dump_json(invoice).decode(),
-        revision=invoice.revision,
-        unfinished=None if invoice.is_finished else _UNFINISHED,
-    )
+def _invoice_item(invoice: Invoice) -> Attributes:
+    return {
+        "client": invoice.client,
+        "period": invoice.period,
+        "invoice_id": invoice.id,
+        "document": invoice_codec().dump_json(invoice).decode(),
+        "unfinished": None if invoice.is_finished else _UNFINISHED,
+    }
 
 
-def _payout_item(payout: Payout) -> PayoutItem:
-    return PayoutItem(
-        payout_id=payout.id,
-        document=_PAYOUT.dump_json(payout).decode(),
-        revision=payout.revision,
-        unfinished=None if payout.is_finished else _UNFINISHED,
-    )
+def _payout_item(payout: Payout) -> Attributes:
+    return {
+        "payout_id": payout.id,
+        "document": payout_codec().dump_json(payout).decode(),
+        "unfinished": None if payout.is_finished else _UNFINISHED,
+    }
 
 
-def _parked_item(parked: Parked) -> ParkedItem:
-    return ParkedItem(
-        parked_id=parked.id,
-        client=parked.client or None,
-        reason=parked.reason.value,
-        detail=parked.detail,
-        parked_at=format_instant(parked.parked_at),
-        message=parked.message,
-    )
+def _parked_item(parked: Parked) -> Attributes:
+    return {
+        "parked_id": parked.id,
+        "client": parked.client or None,
+        "reason": parked.reason.value,
+        "detail": parked.detail,
+        "parked_at": format_instant(parked.parked_at),
+        "message": parked.message,
+    }
 
 
-def _announcement_item(told: Announcement) -> AnnouncementItem:
-    return AnnouncementItem(
-        announcement_id=told.id,
-        type=told.type,
-        client=told.client,
-        at=format_instant(told.at),
-        data=json.dumps(told.data, sort_keys=True),
-        expires_at=int((told.at + _REMEMBER_EVENTS).timestamp()),
-    )
+def _announcement_item(told: Announcement) -> Attributes:
+    return {
+        "subject": told.subject,
+        "announcement_id": told.id,
+        "type": told.type,
+        "client": told.client,
+        "at": format_instant(told.at),
+        "data": json.dumps(told.data, sort_keys=True),
+        "expires_at": int((told.at + _REMEMBER_EVENTS).timestamp()),
+    }
 
 
 def _parked(item: ParkedItem) -> Parked:

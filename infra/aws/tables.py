@@ -6,8 +6,10 @@ from typing import Any
 from pynamodb.attributes import Attribute, BinaryAttribute, BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.constants import NUMBER
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
+
+from infra.aws.connection import WireConnection
 
 
 class MinorUnitsAttribute(Attribute[int]):
@@ -26,21 +28,8 @@ class MinorUnitsAttribute(Attribute[int]):
         return int(value)
 
 
-class DueIndex(GlobalSecondaryIndex["CaseItem"]):
-    """Cases with a window that ends, by shard and time; others are not in it."""
-
-    class Meta:
-        """As template.yaml has it."""
-
-        index_name = "due"
-        projection = KeysOnlyProjection()
-
-    due_shard = UnicodeAttribute(hash_key=True)
-    due_at = UnicodeAttribute(range_key=True)
-
-
 class CaseItem(Model):
-    """One case: facts and cycles are JSON texts, read and written whole."""
+    """One case: facts and cycles are JSON texts, read and written whole; long ones are `packed` together."""
 
     class Meta:
         """Bound by `bind`."""
@@ -49,14 +38,27 @@ class CaseItem(Model):
 
     client_shard = UnicodeAttribute(hash_key=True)
     case_id = UnicodeAttribute(range_key=True)
-    facts = UnicodeAttribute()
-    cycles = UnicodeAttribute()
+    facts = UnicodeAttribute(null=True)
+    cycles = UnicodeAttribute(null=True)
+    packed = BinaryAttribute(legacy_encoding=False, null=True)
     evidence_only = UnicodeAttribute(null=True)
     mutual_reviews = UnicodeAttribute(null=True)
     revision = NumberAttribute()
-    due_shard = UnicodeAttribute(null=True)
     due_at = UnicodeAttribute(null=True)
-    due = DueIndex()
+
+
+class DueItem(Model):
+    """A bucket of cases whose windows end together, by shard and by when the last ends. Put once, and then deleted."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "due"
+
+    shard = UnicodeAttribute(hash_key=True)
+    ends = UnicodeAttribute(range_key=True)
+    client = UnicodeAttribute()
+    cases = UnicodeAttribute()
 
 
 class ExpertIndex(GlobalSecondaryIndex["EntryItem"]):
@@ -201,13 +203,13 @@ class InvoiceItem(Model):
 
 
 class WeekIndex(GlobalSecondaryIndex["ActivityItem"]):
-    """What is counted in a week, by shard and expert; other items are not in it."""
+    """Which items count in a week, by shard and expert; it is written once for each, however often that is added to."""
 
     class Meta:
         """As template.yaml has it."""
 
         index_name = "by_week"
-        projection = AllProjection()
+        projection = KeysOnlyProjection()
 
     week_shard = UnicodeAttribute(hash_key=True)
     expert = UnicodeAttribute(range_key=True)
@@ -247,6 +249,21 @@ class RegistryItem(Model):
     applied = UnicodeAttribute(null=True)
 
 
+class PollItem(Model):
+    """How far the polling of one listing of a door came: its cursor as JSON."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "polls"
+
+    door = UnicodeAttribute(hash_key=True)
+    listing = UnicodeAttribute(range_key=True)
+    cursor = UnicodeAttribute()
+    wait_until = UnicodeAttribute(null=True)
+    revision = NumberAttribute()
+
+
 class ParkedItem(Model):
     """Something that could not be decided."""
 
@@ -276,14 +293,15 @@ class StripeEventItem(Model):
 
 
 class AnnouncementItem(Model):
-    """Something to tell the outside. Its stream feeds the event bus; DynamoDB removes it after `expires_at`."""
+    """Something to tell the outside. Its stream feeds bus and webhooks; DynamoDB removes it after `expires_at`."""
 
     class Meta:
         """Bound by `bind`."""
 
         table_name = "announcements"
 
-    announcement_id = UnicodeAttribute(hash_key=True)
+    subject = UnicodeAttribute(hash_key=True)
+    announcement_id = UnicodeAttribute(range_key=True)
     type = UnicodeAttribute()
     client = UnicodeAttribute()
     at = UnicodeAttribute()
@@ -291,8 +309,43 @@ class AnnouncementItem(Model):
     expires_at = NumberAttribute()
 
 
+class RequestItem(Model):
+    """Calls of the API: how many a tenant made in a minute, or what a POST answered to an Idempotency-Key.
+
+    DynamoDB removes it after `expiration` (epoch seconds).
+    """
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "requests"
+
+    id = UnicodeAttribute(hash_key=True)
+    expiration = NumberAttribute()
+    calls = NumberAttribute(null=True)
+
+
+class DeliveryItem(Model):
+    """How the delivery of a webhook to an endpoint went; DynamoDB removes it after `expires_at` (epoch seconds)."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "deliveries"
+
+    endpoint = UnicodeAttribute(hash_key=True)
+    webhook = UnicodeAttribute(range_key=True)
+    type = UnicodeAttribute()
+    state = UnicodeAttribute()
+    attempts = NumberAttribute()
+    why = UnicodeAttribute()
+    tried_at = UnicodeAttribute()
+    expires_at = NumberAttribute()
+
+
 TABLES: tuple[type[Model], ...] = (
     CaseItem,
+    DueItem,
     EntryItem,
     BookItem,
     PeriodItem,
@@ -301,9 +354,12 @@ TABLES: tuple[type[Model], ...] = (
     InvoiceItem,
     ActivityItem,
     RegistryItem,
+    PollItem,
     ParkedItem,
     StripeEventItem,
     AnnouncementItem,
+    DeliveryItem,
+    RequestItem,
 )
 
 
@@ -318,7 +374,7 @@ def bind(stack: str, *, region: str | None = None, host: str | None = None) -> C
     All tables share the connection that is returned. `host` is the endpoint of the embedded stack; without it boto's
     own configuration says where AWS is.
     """
-    shared = Connection(region=region, host=host, max_retry_attempts=5)
+    shared = WireConnection(region=region, host=host, max_retry_attempts=5)
     for table in TABLES:
         meta: Any = table.Meta
         meta.suffix = getattr(meta, "suffix", meta.table_name)

@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 TEMPLATE = PROJECT_ROOT / "template.yaml"
 
-LOCAL_PARAMETERS: Mapping[str, str] = MappingProxyType({"SchedulesState": "DISABLED", "QueueVisibilitySeconds": "3"})
+LOCAL_PARAMETERS: Mapping[str, str] = MappingProxyType(
+    {
+        "SchedulesState": "DISABLED",
+        "QueueVisibilitySeconds": "3",
+        "WebhooksToLoopback": "allowed",
+        "ClockOfRequests": "taken",
+    }
+)
 """What differs on the embedded stack: the caller sends the schedules' events, and a failed message returns at once."""
 
 _ARTIFACTS = "solvent-artifacts"

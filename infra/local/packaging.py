@@ -8,7 +8,17 @@ from pathlib import Path
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 # The Makefile's build rule copies the same; infra/local never leaves the machine that it is named for.
-RUNTIME_FOLDERS = ("billing", "events", "functions", "infra/aws", "infra/stripe", "ledger", "payouts", "settlement")
+RUNTIME_FOLDERS = (
+    "billing",
+    "events",
+    "functions",
+    "infra/aws",
+    "infra/stripe",
+    "infra/webhooks",
+    "ledger",
+    "payouts",
+    "settlement",
+)
 RUNTIME_FILES = ("infra/__init__.py",)
 
 _NOT_SHIPPED = (".md", ".pyc")

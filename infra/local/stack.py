@@ -83,7 +83,7 @@ def local_stack(folder: Path, now: datetime, *, enforce_policies: bool = True) -
         StripeSandbox(now=now, state_file=folder / "stripe.json", settings=settings) as sandbox,
     ):
         # Two workers keep two cores busy; more would only get into each other's way on three clients' heads.
-        parameters = {"StripeApiBase": sandbox.url, "MeteringConcurrency": "2"}
+        parameters = {"StripeApiBase": sandbox.url, "MeteringConcurrency": "2", "ApiCallsPerMinute": "6000"}
         deployed = deploy(emulator, STACK_NAME, parameters, archive)
         secrets = _register_webhooks(sandbox, deployed.api_url)
         emulator.client("secretsmanager").put_secret_value(

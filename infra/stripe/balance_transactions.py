@@ -1,13 +1,17 @@
 """Stripe's balance transactions as movements: which of its many types is which kind, and what each is about."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, time
-
-import stripe as sdk
-from stripe.params import BalanceTransactionListParams
+from typing import TYPE_CHECKING
 
 from ledger.money import currency
 from settlement.stripe_port import Movement, MovementKind
+
+if TYPE_CHECKING:  # naming a type of the SDK imports its module
+    import stripe as sdk
+    from stripe.params import BalanceTransactionListParams
 
 # https://docs.stripe.com/reports/balance-transaction-types; any other type is OTHER, which nothing books.
 _KINDS = {

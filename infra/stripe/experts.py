@@ -1,11 +1,12 @@
 """Experts at Stripe: their connected accounts, the transfers to them, and what goes on from there to their banks."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import stripe as sdk
-from stripe.v2 import CoreService
-from stripe.v2.core import Account
 
 from infra.stripe.errors import stripe_errors
 from infra.stripe.fields import day, instant, tag
@@ -13,6 +14,10 @@ from ledger.money import currency
 from payouts.payouts import Payout
 from settlement.registry import Expert
 from settlement.stripe_port import AccountStatus, BankPayout, BankPayoutStatus, Transfer, TransfersCapability
+
+if TYPE_CHECKING:  # naming a type of the SDK imports its module
+    from stripe.v2 import CoreService
+    from stripe.v2.core import Account
 
 _CAPABILITIES = {status.value: status for status in TransfersCapability}
 # What puts the money of another payout back into the account, from where the next payout takes it.

@@ -1,8 +1,12 @@
 """Reading what many of Stripe's objects have in common."""
 
-from datetime import UTC, date, datetime
+from __future__ import annotations
 
-import stripe as sdk
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # naming a type of the SDK imports its module
+    import stripe as sdk
 
 
 def tag(metadata: sdk.StripeObject | None, name: str) -> str | None:

@@ -1,13 +1,15 @@
 """The Stripe port over the stripe SDK. Every write has a derived idempotency key; every error is one of four."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from fractions import Fraction
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
 
 import stripe as sdk
 from stripe import StripeClient
-from stripe.params import CreditNoteCreateParamsLine
 
 from billing.invoices import CreditNote, Invoice, InvoiceStatus, LineKind, Payment, PaymentFailure
 from infra.stripe import balance_transactions
@@ -25,6 +27,9 @@ from settlement.stripe_port import (
     StripeBalance,
     StripeUnclear,
 )
+
+if TYPE_CHECKING:  # naming a type of the SDK imports its module
+    from stripe.params import CreditNoteCreateParamsLine
 
 TIMEOUT_SECONDS = 20
 _STATUS = {

@@ -1,6 +1,7 @@
 """What the meter counts of real calls, on the emulator."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import boto3
@@ -10,9 +11,12 @@ from bench.metering import Meter, metered
 from bench.stack import Stack, tables
 from events.facts import CaseId
 from infra.local.emulator import REGION
+from ledger.money import Currency
+from payouts.payouts import Payout, PayoutStatus
 from settlement.cases import Case
 from settlement.ports import Changes
 
+AT = datetime(2026, 3, 9, tzinfo=UTC)
 pytestmark = pytest.mark.xdist_group("store")
 
 
@@ -28,13 +32,25 @@ def meter(stack: Stack) -> Iterator[Meter]:
         yield counted
 
 
-def test_a_case_that_waits_costs_its_item_twice_and_its_place_in_the_index_once(stack: Stack, meter: Meter) -> None:
-    waits = Case("acme", CaseId("C1"), due_at=datetime(2026, 3, 9, tzinfo=UTC), revision=1)
-    stack.store.commit(Changes(cases=(waits,)))
-    assert (meter.total.writes, meter.total.index_writes) == (3, 1)
+def test_cases_that_wait_cost_their_items_twice_and_one_bucket_which_is_forgotten_for_one(
+    stack: Stack, meter: Meter
+) -> None:
+    waits = [Case("acme", CaseId(f"C{number}"), due_at=AT, revision=1) for number in range(10)]
+    stack.store.commit(Changes(cases=tuple(waits)))
+    assert (meter.total.writes, meter.units["bench-due"].writes) == (22, 2)
     assert meter.calls == {"TransactWriteItems": 1}
+    found = list(stack.store.due(AT))
     meter.start()
-    stack.store.commit(Changes(cases=(Case("acme", CaseId("C1"), revision=2),)))
+    stack.store.forget(found)
+    assert (meter.total.writes, meter.calls) == (1, {"BatchWriteItem": 1})
+
+
+def test_a_payout_leaves_its_index_for_one_unit_and_its_item_counts_twice(stack: Stack, meter: Meter) -> None:
+    planned = Payout("payout:maya:USD:2026-W11", "maya", Currency("USD"), 100, "2026-W11", AT, "a_1")
+    stack.store.commit(Changes(payouts=(replace(planned, revision=1),)))
+    assert (meter.total.writes, meter.total.index_writes) == (3, 1)
+    meter.start()
+    stack.store.commit(Changes(payouts=(replace(planned, status=PayoutStatus.SENT, revision=2),)))
     assert (meter.total.writes, meter.total.index_writes) == (3, 1), "it left the index"
 
 

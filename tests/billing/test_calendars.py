@@ -295,3 +295,9 @@ def test_example_of_the_readme_is_a_contract() -> None:
 
 def test_first_instant_of_a_period_is_decided_as_any_other() -> None:
     assert falls_in(dates("2026-03-01"), at("2026-03-01"), ZoneInfo("UTC"))
+
+
+@pytest.mark.parametrize("bound", ["2026-02-30T10:00", "2026-13-01T10:00"])
+def test_a_day_that_no_calendar_has_is_refused(bound: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{bound}' is not a local date and time such as 2026-11-27T18:00"):
+        between(bound, "2026-12-01T10:00")

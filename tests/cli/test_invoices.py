@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from billing.invoices import Invoice, InvoiceStatus, LineKind, Payment, PaymentFailure
 from billing.periods import Period
-from cli.invoices import COLUMNS, exact_price, list_invoices, preview, standing, write_evidence
+from cli.invoices import COLUMNS, list_invoices, preview, write_evidence
 from cli.main import app
 from ledger.entries import Book, evidence
 from ledger.money import Currency, parse_decimal
+from settlement.described import exact_price, standing
 from settlement.invoice_preview import preview_invoice
 from tests.world import RATING, World, a_contract, a_plan, at, per_unit
 

@@ -299,7 +299,7 @@ def test_second_document_of_a_list_is_found_by_its_line(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_missing_or_empty_is_a_problem(tmp_path: Path) -> None:
-    folders = "clients, contracts, pay_plans, experts, payout_policies"
+    folders = "clients, contracts, pay_plans, experts, payout_policies, webhooks, doors"
     what = f"there is no .yaml file in it; terms are in its folders {folders}"
     assert problems_of(tmp_path, {}) == [f"{tmp_path}: {what}"]
     assert problems_of(tmp_path / "nowhere", {}) == [f"{tmp_path / 'nowhere'}: there is no such folder"]

@@ -22,6 +22,7 @@ from docs.generate import (
     run_block,
     schema,
 )
+from functions.api.openapi import document
 from infra.local.deployment import TEMPLATE, packaged_template
 from infra.local.packaging import PROJECT_ROOT
 from infra.local.sample_month import SAMPLE_WORLD
@@ -161,6 +162,16 @@ def test_a_stale_or_missing_schema_is_named_and_mended(tmp_path: Path, capsys: p
     assert main([], tmp_path) == DONE
     assert main(["--check"], tmp_path) == DONE
     assert {path.stem for path in folder.iterdir()} == set(SCHEMAS)
+
+
+def test_the_openapi_document_is_published_as_the_api_serves_it(tmp_path: Path) -> None:
+    published = PROJECT_ROOT / "docs" / "openapi.json"
+    assert json.loads(published.read_text()) == json.loads(json.dumps(document()))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "openapi.json").write_text("{}")
+    assert main(["--check"], tmp_path) == STALE
+    assert main([], tmp_path) == DONE
+    assert (tmp_path / "docs" / "openapi.json").read_text() == published.read_text()
 
 
 def test_every_schema_is_published() -> None:

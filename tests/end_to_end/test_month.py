@@ -21,7 +21,8 @@ from infra.local.player import Player
 from infra.local.sample_month import SampleMonth, sample_month
 from infra.local.stack import LocalStack, local_stack, running_stack
 from ledger.balances import trial_balance
-from settlement.ports import Announcement, Changes
+from settlement.announcements import Announcement
+from settlement.ports import Changes
 from settlement.release import release
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
@@ -133,7 +134,7 @@ def test_a_usage_alert_is_on_the_event_bus_once_half_of_the_cap_is_used(played: 
     data = json.loads(kept.data)
     assert (data["cap_minor"], data["percent"]) == (200_000, 50)
     assert 100_000 <= data["charged_minor"] < 101_000
-    told = Announcement("test:1", "usage.cap_alert", "acme", START, data)
+    told = Announcement("test:1", "usage.cap_alert", "acme", START, data, "test")
     played.here.store.commit(Changes(announcements=(told,)))
     deadline = time.monotonic() + 20
     bodies: list[str] = []
@@ -182,7 +183,7 @@ def test_a_run_that_was_stopped_half_way_goes_on_when_it_is_started_again(tmp_pa
             stack.address.enter()
             player = Player(stack)
             set_up(stack, connect(stack.address.stack_name), player, console)
-            player.send(month.messages[: len(month.messages) // 2])  # and stop at once, with facts in the queue
+            player.play(month.messages[: len(month.messages) // 2])  # and stop at once, with facts in the queue
         assert running_stack(tmp_path) is None
         with local_stack(tmp_path, START) as stack:
             stack.address.enter()

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.adapters.servicenow import COLUMNS, ColumnsMissing, UnreadableRow, read_log
+from events.adapters.doors import Agents, Door
+from events.adapters.rows import ColumnsAmbiguous, ColumnsMissing, UnreadableRow
+from events.adapters.rules import Attribute
+from events.adapters.servicenow import COLUMNS, EMPLOYEES, read_door_log, read_log
+from events.adapters.systems import System
 from events.decode import Delivery, FactRefused
 from events.facts import Completed, Party, Reopened, Resolver, in_order
 
@@ -41,14 +46,8 @@ def a_row(
     return ",".join([*known, resolved_by, resolved_at, "Caller 2403", "jane.doe@example.com"])
 
 
-def read(
-    *rows: str,
-    resolver: Resolver = Resolver.EMPLOYEE,
-    experts: dict[str, str] | None = None,
-    time_zone: ZoneInfo | None = None,
-) -> list[Delivery | UnreadableRow]:
-    lines = [HEADER, *rows]
-    return list(read_log(lines, client="acme", resolver=resolver, experts=experts, time_zone=time_zone or UTC))
+def read(*rows: str, agents: Agents = EMPLOYEES, time_zone: ZoneInfo | None = None) -> list[Delivery | UnreadableRow]:
+    return list(read_log([HEADER, *rows], client="acme", agents=agents, time_zone=time_zone or UTC))
 
 
 def told(outcomes: Iterable[Delivery | UnreadableRow]) -> list[str]:
@@ -285,14 +284,14 @@ def test_labels_are_those_of_the_row_that_solved_the_case() -> None:
 
 
 def test_resolver_named_among_the_experts_makes_it_an_experts_completion() -> None:
-    experts = {"Resolved by 149": "ana"}
+    agents = Agents(experts={"Resolved by 149": "ana"}, others=Resolver.AI, unassigned=Resolver.AI)
     rows = (
         a_row("02 10:00", "Resolved", number="INC1"),
         a_row("02 10:00", "Resolved", number="INC2", resolved_by="Resolved by 1"),
         a_row("02 10:00", "Resolved", number="INC3", resolved_by="?"),
     )
 
-    facts = [outcome.fact for outcome in read(*rows, resolver=Resolver.AI, experts=experts)]  # type: ignore[union-attr]
+    facts = [outcome.fact for outcome in read(*rows, agents=agents)]  # type: ignore[union-attr]
 
     assert [(fact.resolver, fact.expert) for fact in facts if isinstance(fact, Completed)] == [
         (Resolver.EXPERT, "ana"),
@@ -383,11 +382,32 @@ def test_quote_that_never_ends_is_reported_with_the_lines_it_swallowed() -> None
     assert "up to line 4" in outcomes[1].problem
 
 
-@pytest.mark.parametrize("experts", [{"Resolved by 149": "Not An Id"}, {"Resolved by 1": "ana"}])
-def test_completion_that_only_an_unknown_expert_can_have_made_is_reported(experts: dict[str, str]) -> None:
-    outcomes = read(a_row("01 09:00", "Resolved"), resolver=Resolver.EXPERT, experts=experts)
+def test_resolver_whom_nobody_lists_is_an_expert_whom_nobody_knows_and_is_not_named() -> None:
+    fact = the_completion(read(a_row("01 09:00", "Resolved"), agents=Agents()))
 
-    assert told(outcomes) == ["line 2: resolved_by"]
+    assert fact.resolver is Resolver.EXPERT
+    assert re.fullmatch("servicenow-[0-9a-f]{16}", fact.expert or "")
+
+
+def test_log_is_read_through_a_door_with_its_maps_zone_and_prefix() -> None:
+    door = Door(
+        id="acme-desk",
+        client="acme",
+        system=System.SERVICENOW,
+        account="acme",
+        time_zone="America/New_York",
+        case_prefix="sn:",
+        agents=Agents(experts={"Resolved by 149": "ana"}),
+        maps={Attribute.SKILL: {"category 55": "network", "*": "general"}},
+    )
+
+    (outcome,) = outcomes = list(read_door_log([HEADER, a_row("02 10:00", "Resolved")], door))
+
+    fact = the_completion(outcomes)
+    assert isinstance(outcome, Delivery)
+    assert (outcome.case_id, fact.id, fact.source) == ("sn:INC0000045", "sn:INC0000045:completed:1", "servicenow/acme")
+    assert (fact.expert, fact.skill, fact.priority) == ("ana", "network", "3-moderate")
+    assert fact.time == datetime(2016, 3, 2, 15, 0, tzinfo=UTC)
 
 
 # Logs that cannot be read at all
@@ -408,6 +428,11 @@ def test_log_without_a_header_lacks_every_column(lines: list[str]) -> None:
         read_log(lines, client="acme")
 
     assert caught.value.columns == COLUMNS
+
+
+def test_needed_column_that_is_there_twice_is_named_at_once() -> None:
+    with pytest.raises(ColumnsAmbiguous, match="more than one column number"):
+        read_log([HEADER + ",number"], client="acme")
 
 
 def test_byte_order_mark_and_quotes_do_not_hide_a_column() -> None:

@@ -306,7 +306,7 @@ def test_export_that_cannot_be_put_in_place_leaves_the_earlier_one(
     earlier = export_ledger(store, tmp_path / "ledger")
 
     def refuse_the_new_one(path: Path, target: Path) -> Path:
-        if path.parent != tmp_path:
+        if path.name == "fresh":
             raise PermissionError(f"{target} is in use")
         return rename(path, target)
 
@@ -314,6 +314,33 @@ def test_export_that_cannot_be_put_in_place_leaves_the_earlier_one(
     with pytest.raises(PermissionError, match="in use"):
         export_ledger(store, tmp_path / "ledger")
 
+    assert read_manifest(tmp_path / "ledger") == earlier
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
+def test_two_exports_at_once_to_one_folder_do_not_meet(store: MemoryStore, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def export_too(_: int) -> None:
+        with pytest.raises(FileExistsError) as told:
+            export_ledger(MemoryStore(), tmp_path / "ledger")
+        refused.append(str(told.value))
+
+    first = export_ledger(store, tmp_path / "ledger", export_too)
+    assert "another process is at work" in refused[0]
+    assert read_manifest(tmp_path / "ledger") == first
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
+def test_what_a_killed_export_had_put_aside_is_brought_back_first(store: MemoryStore, tmp_path: Path) -> None:
+    earlier = export_ledger(store, tmp_path / "ledger")
+    aside = tmp_path / ".ledger.unfinished"
+    (aside / "fresh").mkdir(parents=True)
+    (tmp_path / "ledger").rename(aside / "earlier")
+    del store.journal[client_book("acme")][-1]
+
+    with pytest.raises(BookBroken):
+        export_ledger(store, tmp_path / "ledger")
     assert read_manifest(tmp_path / "ledger") == earlier
     assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 

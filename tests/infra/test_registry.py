@@ -17,7 +17,7 @@ from payouts.plans import PlanHistory
 from payouts.policy import PayoutPolicy, PayoutsStopped
 from settlement.apply import Applied, Change, Kind, NewTerms, plan_changes
 from settlement.expert_status import ExpertStatus, GatePassed
-from settlement.ports import Contention
+from settlement.ports import Contention, Registered
 from settlement.price_changes import approve, propose, sign_first_versions, split_price_changes
 from settlement.registry import Client, Gate
 from settlement.stripe_port import TransfersCapability
@@ -58,6 +58,34 @@ def test_what_was_applied_is_read_as_it_was(registry: DynamoRegistry) -> None:
     assert registry.experts(["maya", "noah"]) == {"maya": an_expert()}
     assert registry.contracts([]) == {}
     assert registry.experts([]) == {}
+
+
+def test_terms_are_read_with_the_plans_by_which_the_experts_work_for_the_clients(registry: DynamoRegistry) -> None:
+    gold, other = a_plan(id="gold"), a_plan(id="other")
+    apply(registry, NewTerms((ACME,), TERMS.contracts, (*TERMS.plans, gold, other), (an_expert(),)))
+
+    found = registry.registered(["acme", "nobody"], ["maya", "noah"], ["gold", "lead"])
+
+    assert found == Registered(
+        contracts={"acme": ContractHistory("acme", TERMS.contracts)},
+        experts={"maya": an_expert()},
+        plans={"standard": PlanHistory("standard", TERMS.plans), "gold": PlanHistory("gold", (gold,))},
+    )
+    assert registry.registered(["globex"], ["maya"], []).plans == {}
+    assert registry.registered([], [], []) == Registered({}, {}, {})
+
+
+def test_terms_are_those_of_now_whichever_plans_were_asked_for_before(registry: DynamoRegistry) -> None:
+    gold = a_plan(id="gold")
+    apply(registry, NewTerms((ACME,), TERMS.contracts, (*TERMS.plans, gold), (an_expert(),)))
+    before = registry.registered(["acme"], ["maya"], [])
+    registry.write([Change(Kind.EXPERT, "maya", an_expert(assignments={"acme": "gold"}), "reassigned", 2)])
+
+    after = registry.registered(["acme"], ["maya"], [])
+
+    assert before.plans.keys() == {"standard"}
+    assert after.experts["maya"].assignments == {"acme": "gold"}
+    assert after.plans["gold"] == PlanHistory("gold", (gold,))
 
 
 def test_applying_the_same_terms_twice_changes_nothing_the_second_time(registry: DynamoRegistry) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from billing.contracts import Contract, ContractHistory
+from events.adapters.doors import Door
 from events.decode import Delivery, FactRefused, decode
 from events.facts import Completed, Decided, Disputed, Party, Rated
 from infra.local.sample_month import SAMPLE_WORLD, Message, SampleMonth, TriggerKind, sample_month, trigger_times
@@ -21,7 +22,9 @@ from payouts.policy import PayoutPolicy
 from settlement.cases import CycleState, CycleStatus, split_cycles
 from settlement.parking import ParkReason
 from settlement.registry import Client, Expert, Gate
-from settlement.settle import Settled, settle, settle_due, work_from
+from settlement.settle import Settled, settle, work_from
+from settlement.sweep import settle_due
+from settlement.webhooks import Endpoint
 from tests.memory_store import MemoryRegistry, MemoryStore
 
 REOPEN_WINDOW = timedelta(hours=168)
@@ -220,6 +223,8 @@ def test_every_file_of_the_sample_world_is_valid_and_named_for_what_it_holds() -
         *((name, plan.id) for name, plan in documents("pay_plans", PayPlan).items()),
         *((name, expert.id) for name, expert in documents("experts", Expert).items()),
         *((name, policy.id) for name, policy in documents("payout_policies", PayoutPolicy).items()),
+        *((name, endpoint.id) for name, endpoint in documents("webhooks", Endpoint).items()),
+        *((name, door.id) for name, door in documents("doors", Door).items()),
     ]
     assert all(name == inner for name, inner in named)
     assert len(list(SAMPLE_WORLD.rglob("*.yaml"))) == len(named)

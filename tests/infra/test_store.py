@@ -10,13 +10,16 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 from pynamodb.exceptions import TransactWriteError, VerboseClientError
 
+from billing.invoices import Invoice
 from billing.periods import Period, PeriodState, PeriodStatus
+from billing.prepaid import Lot, Prepaid
 from events.facts import CaseId
+from functions.api.backend import ApiStore
 from infra.aws.store import DynamoStore
 from infra.aws.tables import TABLES, bind
 from infra.local.emulator import Emulator
 from ledger.accounts import BANK_CASH, COST_INCENTIVE, STRIPE_BALANCE, expert_payable
-from ledger.books import append, check_book
+from ledger.books import Head, append, check_book
 from ledger.entries import PLATFORM_BOOK, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
 from ledger.money import Currency
@@ -28,12 +31,9 @@ from settlement.book_sums import BookSums, Total
 from settlement.cases import Case, fact_key
 from settlement.incentives import award_incentives
 from settlement.parking import Parked, ParkReason
-from settlement.ports import Available, AwardRun, Changes, Contention, HoldChange, IncentiveStore, ReviewGiven
-from settlement.reconcile import ReconcileStore
+from settlement.ports import Available, AwardRun, Changes, Contention, HoldChange, IncentiveStore, ReviewGiven, Stored
 from settlement.recorded_facts import PastCase, RecordedFacts, SettledCycle
-from settlement.release import ReleaseStore
 from settlement.settle import settle, work_from
-from settlement.statements import StatementStore
 from tests.memory_store import MemoryStore
 from tests.world import RATING, World, a_contract, a_plan, at
 
@@ -42,7 +42,7 @@ USD = Currency("USD")
 MONDAY = date(2026, 3, 9)
 
 
-class AnyStore(ReleaseStore, ReconcileStore, RecordedFacts, StatementStore, IncentiveStore, Protocol):
+class AnyStore(ApiStore, RecordedFacts, IncentiveStore, Protocol):
     """Whatever a use case may need."""
 
 
@@ -97,6 +97,38 @@ def test_a_case_keeps_which_peer_reviews_are_mutual(store: AnyStore) -> None:
     assert [it.mutual_reviews for it in store.past_cases("acme")] == [case.mutual_reviews]
 
 
+def test_a_case_with_many_facts_comes_back_as_it_was_written(store: AnyStore) -> None:
+    world = World(contract=a_contract(rating=RATING))
+    ratings = [world.rated("C1", "2026-03-02T01:00", 4, id=f"rating-{number}") for number in range(199)]
+    world.send(world.completed("C1", "2026-03-02"), *ratings)
+    case = replace(world.store.stored_cases["acme", CaseId("C1")], revision=1)
+    store.commit(Changes(cases=(case,)))
+    assert store.cases([("acme", case.case_id)]) == {("acme", case.case_id): case}
+    assert [it.facts for it in store.past_cases("acme")] == [case.facts]
+    assert len(case.facts) == 200
+
+
+def test_what_settling_needs_is_read_together_and_what_is_not_there_is_empty(store: AnyStore) -> None:
+    case = Case("acme", CaseId("C1"), revision=1)
+    march, april = (PeriodState("acme", Period(f"2026-0{month}"), revision=1) for month in (3, 4))
+    prepaid = Prepaid("acme", (Lot("lot1", MONDAY, None, 500, 500),), revision=1)
+    store.commit(replace(posting(store, a_top_up(1)), cases=(case,), periods=(march, april), prepaids=(prepaid,)))
+    unknown = CaseId("C2")
+    found = store.read(
+        cases=[("acme", case.case_id), ("acme", unknown)],
+        periods=[("acme", march.period), ("globex", march.period)],
+        books=[PLATFORM_BOOK, client_book("acme")],
+        prepaids=["acme", "globex"],
+    )
+    assert found == Stored(
+        cases={("acme", case.case_id): case, ("acme", unknown): Case("acme", unknown)},
+        periods={("acme", march.period): march, ("globex", march.period): PeriodState("globex", march.period)},
+        heads={PLATFORM_BOOK: store.head(PLATFORM_BOOK), client_book("acme"): Head(client_book("acme"))},
+        prepaids={"acme": prepaid, "globex": Prepaid("globex")},
+    )
+    assert store.read() == Stored({}, {}, {}, {})
+
+
 def test_an_unknown_case_is_an_empty_one(store: AnyStore) -> None:
     assert store.cases([("acme", CaseId("C9"))]) == {("acme", "C9"): Case("acme", CaseId("C9"))}
 
@@ -120,10 +152,49 @@ def test_one_refused_part_refuses_the_whole_transaction(store: AnyStore) -> None
 
 
 def test_only_windows_that_ended_are_due_and_those_that_wait_for_nothing_never_are(store: AnyStore) -> None:
-    for number, due in enumerate((at("2026-03-02"), at("2026-03-03"), None)):
+    for number, due in enumerate((at("2026-03-03"), at("2026-03-02"), None)):
         store.commit(Changes(cases=(Case("acme", CaseId(f"C{number}"), due_at=due, revision=1),)))
-    assert sorted(store.due(at("2026-03-02"))) == [("acme", "C0")]
-    assert sorted(store.due(at("2026-03-03"))) == [("acme", "C0"), ("acme", "C1")]
+    assert [bucket.cases for bucket in store.due(at("2026-03-01T23:59:59.999999"))] == []
+    assert [bucket.cases for bucket in store.due(at("2026-03-02"))] == [("C1",)]
+    assert [bucket.cases for bucket in store.due(at("2026-03-03"))] == [("C1",), ("C0",)], "oldest first"
+    keys = [("acme", CaseId(f"C{number}")) for number in range(4)]
+    assert store.still_due(keys, at("2026-03-02")) == {keys[1]}
+    assert store.still_due(keys, at("2026-03-03")) == {keys[0], keys[1]}
+    assert store.still_due([], at("2026-03-03")) == frozenset()
+
+
+def test_windows_that_end_in_one_quarter_of_an_hour_are_found_together_once_the_last_has_ended(store: AnyStore) -> None:
+    ends = [at(f"2026-03-02T10:{minute}") for minute in ("14:59.999999", "15:00", "29:59", "16:00")]
+    cases = [Case("acme", CaseId(f"C{number}"), due_at=end, revision=1) for number, end in enumerate(ends)]
+    other = Case("globex", CaseId("C1"), due_at=ends[1], revision=1)
+    changes = Changes(cases=(*cases, other))
+    assert changes.count() == 5 + 3
+    store.commit(changes)
+    assert [bucket.keys for bucket in store.due(at("2026-03-02T10:15:30"))] == [
+        (("acme", "C0"),),
+        (("globex", "C1"),),
+    ]
+    assert [bucket.keys for bucket in store.due(ends[2])][-1] == (("acme", "C1"), ("acme", "C2"), ("acme", "C3"))
+
+
+def test_a_forgotten_bucket_takes_no_other_with_it_and_is_not_missed_twice(store: AnyStore) -> None:
+    due = at("2026-03-02")
+    for number in range(60):
+        store.commit(Changes(cases=(Case("acme", CaseId(f"C{number}"), due_at=due, revision=1),)))
+    again = Case("acme", CaseId("C59"), due_at=due, revision=2)
+    found = list(store.due(due))
+    store.commit(Changes(cases=(again,)))
+    store.forget(found)
+    store.forget(found)
+    assert [bucket.cases for bucket in store.due(due)] == [("C59",)], "it was written again, and so is in a bucket"
+    assert store.still_due(found[0].keys, due) == set(found[0].keys)
+
+
+def test_what_a_refused_transaction_lets_wait_is_not_due(store: AnyStore) -> None:
+    case = Case("acme", CaseId("C1"), due_at=at("2026-03-02"), revision=2)
+    with pytest.raises(Contention):
+        store.commit(Changes(cases=(case,)))
+    assert list(store.due(at("2026-03-02"))) == []
 
 
 def test_a_book_is_read_in_order_and_proves_itself(store: AnyStore) -> None:
@@ -134,6 +205,33 @@ def test_a_book_is_read_in_order_and_proves_itself(store: AnyStore) -> None:
     assert list(check_book(PLATFORM_BOOK, recorded, store.head(PLATFORM_BOOK))) == []
     assert [item.seq for item in store.entries(PLATFORM_BOOK, after=17)] == [18, 19, 20]
     assert list(store.heads()) == [store.head(PLATFORM_BOOK)]
+
+
+def test_entries_are_read_by_their_numbers_in_the_order_asked_for(store: AnyStore) -> None:
+    for number in range(1, 21):
+        store.commit(posting(store, a_top_up(number)))
+    book = list(store.entries(PLATFORM_BOOK))
+    assert store.entries_at(PLATFORM_BOOK, range(3, 20)) == book[2:19]
+    assert store.entries_at(PLATFORM_BOOK, (20, 1)) == [book[19], book[0]]
+    assert store.entries_at(PLATFORM_BOOK, ()) == []
+
+
+def test_a_number_that_no_entry_has_is_a_broken_book(store: AnyStore) -> None:
+    store.commit(posting(store, a_top_up(1)))
+    for numbers in ((1, 2), (0,)):
+        with pytest.raises(BookBroken, match="missing"):
+            store.entries_at(PLATFORM_BOOK, numbers)
+
+
+def test_invoices_of_a_client_come_newest_first_and_without_those_of_others(store: AnyStore) -> None:
+    made = [
+        Invoice(client, Period(period), USD, (), 0, 30, revision=1)
+        for client in ("acme", "globex")
+        for period in ("2026-02", "2026-03", "2025-12")
+    ]
+    store.commit(Changes(invoices=tuple(made)))
+    assert list(store.invoices_of("acme")) == [made[1], made[0], made[2]]
+    assert list(store.invoices_of("initech")) == []
 
 
 def test_an_entry_is_posted_only_behind_the_head_that_was_read(store: AnyStore) -> None:
@@ -220,9 +318,9 @@ def test_a_finished_payout_is_no_longer_unfinished(store: AnyStore) -> None:
     sending = moved(replace(payout, status=PayoutStatus.APPROVED), PayoutStatus.SENDING, attempt=1)
     store.commit(Changes(payouts=(sending,)))
     assert store.payout(payout.id) == sending
-    assert list(store.unfinished_payouts()) == [payout.id]  # type: ignore[attr-defined]
+    assert list(store.unfinished_payouts()) == [payout.id]
     store.commit(Changes(payouts=(moved(sending, PayoutStatus.SENT, stripe_transfer="tr_1"),)))
-    assert list(store.unfinished_payouts()) == []  # type: ignore[attr-defined]
+    assert list(store.unfinished_payouts()) == []
 
 
 def test_what_is_parked_is_found_until_it_is_released(store: AnyStore) -> None:

@@ -12,8 +12,9 @@ from pynamodb.models import Model
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # it ships no types
 
 from infra.aws.tables import TABLES
-from infra.local.deployment import TEMPLATE, packaged_template
+from infra.local.deployment import LOCAL_PARAMETERS, TEMPLATE, packaged_template
 from infra.local.packaging import PROJECT_ROOT
+from settlement.webhooks import WAITS
 
 Resource = dict[str, Any]
 
@@ -82,7 +83,7 @@ def test_template_passes_the_linter(template: str) -> None:
 def test_every_table_can_be_restored_and_outlives_its_stack(resources: dict[str, Resource]) -> None:
     tables = of_type(resources, "AWS::DynamoDB::Table")
 
-    assert len(tables) == 12
+    assert len(tables) == 16
     for name, table in tables.items():
         properties = table["Properties"]
         assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain", name
@@ -139,12 +140,17 @@ def test_no_function_can_change_or_remove_a_ledger_entry(resources: dict[str, Re
         assert actions <= READS_AND_APPENDS, role
 
 
-def test_no_function_can_delete_an_item_but_what_is_no_longer_parked(resources: dict[str, Resource]) -> None:
+def test_no_function_can_delete_an_item_but_what_is_parked_due_or_asked(resources: dict[str, Resource]) -> None:
+    sweeping = []
     for role, statement in function_statements(resources):
         actions = set(listed(statement["Action"]))
-        assert "dynamodb:BatchWriteItem" not in actions, role
+        if "dynamodb:BatchWriteItem" in actions:
+            sweeping.append(role)
+            assert listed(statement["Resource"]) == [{"Fn::GetAtt": ["DueTable", "Arn"]}], role
         if "dynamodb:DeleteItem" in actions:
-            assert listed(statement["Resource"]) == [{"Fn::GetAtt": ["ParkedTable", "Arn"]}], role
+            kept = ["RequestsTable" if statement["Sid"] == "RemembersRequests" else "ParkedTable", "Arn"]
+            assert listed(statement["Resource"]) == [{"Fn::GetAtt": kept}], role
+    assert sweeping == ["SweepDueRole"]
 
 
 def test_functions_are_granted_single_actions_on_named_resources(resources: dict[str, Resource]) -> None:
@@ -181,6 +187,7 @@ def test_only_functions_that_call_stripe_know_its_address_and_they_may_read_its_
         role
         for role, statement in function_statements(resources)
         if "secretsmanager:GetSecretValue" in listed(statement["Action"])
+        and {"Fn::GetAtt": ["StripeSecret", "Id"]} in listed(statement["Resource"])
     }
     callers = {
         function["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -188,8 +195,48 @@ def test_only_functions_that_call_stripe_know_its_address_and_they_may_read_its_
         if "SOLVENT_STRIPE_API_BASE" in function["Properties"]["Environment"]["Variables"]
     }
 
-    assert callers == {"IssueInvoicesRole", "SendPayoutsRole", "SettleStripeEventRole", "ReconcileRole"}
+    assert callers == {"IssueInvoicesRole", "SendPayoutsRole", "SettleStripeEventRole", "ReconcileRole", "ServeApiRole"}
     assert readers == callers | {"ReceiveStripeEventRole"}  # which needs the secret to check signatures
+
+
+def test_only_who_delivers_webhooks_reads_what_they_are_signed_with_and_nothing_else(
+    resources: dict[str, Resource],
+) -> None:
+    reading = [
+        (role, listed(statement["Resource"]))
+        for role, statement in function_statements(resources)
+        if "/webhooks/" in json.dumps(statement["Resource"])
+    ]
+
+    [(role, [secrets])] = reading
+    assert role == "DeliverWebhooksRole"
+    assert secrets["Fn::Sub"].endswith(":secret:${AWS::StackName}/webhooks/*")
+
+
+def test_webhooks_are_received_one_by_one_in_the_order_of_their_groups(resources: dict[str, Resource]) -> None:
+    queue, mapping = resources["WebhooksQueue"]["Properties"], resources["WebhooksToDeliverWebhooks"]["Properties"]
+
+    assert (queue["FifoQueue"], mapping["BatchSize"]) == (True, 1)
+    assert queue["RedrivePolicy"]["maxReceiveCount"] > 2 * (len(WAITS) + 1)
+    assert max(WAITS) < 12 * 3600  # the longest for which SQS hides a message
+    assert queue["MessageRetentionPeriod"] == 14 * 86400
+
+
+def test_every_webhook_that_is_given_up_alarms(resources: dict[str, Resource]) -> None:
+    found, alarm = resources["WebhooksGivenUpFound"]["Properties"], resources["WebhooksGivenUp"]["Properties"]
+    (metric,) = found["MetricTransformations"]
+
+    assert found["LogGroupName"] == resources["DeliverWebhooks"]["Properties"]["LoggingConfig"]["LogGroup"]
+    assert found["FilterPattern"] == '{ $.message = "webhook given up" }'
+    assert 'logger.error("webhook given up",' in (PROJECT_ROOT / "functions/deliver_webhooks.py").read_text()
+    assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
+
+
+def test_webhooks_may_go_to_the_own_machine_and_say_when_they_came_on_the_embedded_stack_only() -> None:
+    parameters = packaged_template(TEMPLATE, "s3://bucket/key")["Parameters"]
+
+    for name, safe, local in (("WebhooksToLoopback", "refused", "allowed"), ("ClockOfRequests", "ignored", "taken")):
+        assert (parameters[name]["Default"], LOCAL_PARAMETERS[name]) == (safe, local)
 
 
 def test_every_queue_gives_up_into_a_dead_letter_queue_that_alarms(resources: dict[str, Resource]) -> None:
@@ -243,11 +290,21 @@ def test_every_queue_consumer_returns_single_messages_and_has_time_before_they_r
         if mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0].endswith("Queue")
     ]
 
-    assert len(mappings) == 3
+    assert len(mappings) == 4
     for mapping in mappings:
         consumer = mapping["FunctionName"]["Ref"]
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], consumer
         assert hidden_seconds >= 6 * resources[consumer]["Properties"]["Timeout"], consumer
+
+
+def test_every_route_of_the_api_asks_for_a_token_but_its_description(resources: dict[str, Resource]) -> None:
+    routes = [it["Properties"] for it in of_type(resources, "AWS::ApiGatewayV2::Route").values()]
+    asking = {it["RouteKey"]: it["AuthorizationType"] for it in routes if "/v1/" in it["RouteKey"]}
+    open_to_all = {key for key, kind in asking.items() if kind == "NONE"}
+
+    assert asking["ANY /v1/{proxy+}"] == "JWT"
+    assert "GET /v1/openapi.json" in open_to_all
+    assert all(it["AuthorizerId"] == {"Ref": "ApiAuthorizer"} for it in routes if it["AuthorizationType"] == "JWT")
 
 
 def test_every_schedule_can_be_switched_off_and_reports_what_it_could_not_run(resources: dict[str, Resource]) -> None:
@@ -264,7 +321,7 @@ def test_every_schedule_can_be_switched_off_and_reports_what_it_could_not_run(re
     (allowed,) = resources["SchedulesReportFailures"]["Properties"]["PolicyDocument"]["Statement"]
     senders = [sender["Fn::Sub"] for sender in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]]
 
-    assert len(schedules) == 6
+    assert len(schedules) == 7
     for schedule in schedules:
         (target,) = schedule["Targets"]
         assert schedule["State"] == {"Ref": "SchedulesState"}

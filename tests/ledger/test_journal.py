@@ -10,19 +10,37 @@ from hypothesis import strategies as st
 from ledger.accounts import (
     BANK_CASH,
     COST_BASE,
+    COST_BONUS,
+    COST_INCENTIVE,
     PLATFORM_KINDS,
     REVENUE_RESOLUTIONS,
+    ROUNDING,
     STRIPE_BALANCE,
     Account,
     Kind,
+    client_prepaid,
+    client_receivable,
     client_unbilled,
+    expert_in_transit,
     expert_payable,
     kind_of,
     role_of,
 )
-from ledger.balances import trial_balance
+from ledger.balances import TrialBalance, trial_balance
 from ledger.books import Head, append, check_book
-from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, Evidence, Posting, client_book, evidence, postings
+from ledger.entries import (
+    PLATFORM_BOOK,
+    Book,
+    Entry,
+    EntryId,
+    Evidence,
+    Posting,
+    client_book,
+    evidence,
+    expert_book,
+    postings,
+    utc,
+)
 from ledger.errors import BookBroken, LedgerError, PostingRuleBroken, UnbalancedEntry
 from ledger.money import Currency, Money
 from ledger.posting_rules import POSTING_RULES, Reason
@@ -178,3 +196,114 @@ def test_the_recorded_time_is_kept_in_utc() -> None:
 
 def _reversed(book: tuple[list[Entry], Head]) -> tuple[Head, list[Entry]]:
     return book[1], book[0]
+
+
+@pytest.mark.parametrize(
+    ("account", "code", "kind"),
+    [
+        (client_unbilled("acme"), "client/acme/unbilled", Kind.ASSET),
+        (client_receivable("acme"), "client/acme/receivable", Kind.ASSET),
+        (client_prepaid("acme"), "client/acme/prepaid", Kind.LIABILITY),
+        (expert_payable("maya"), "expert/maya/payable", Kind.LIABILITY),
+        (expert_in_transit("maya"), "expert/maya/in_transit", Kind.LIABILITY),
+        (REVENUE_RESOLUTIONS, "revenue/resolutions", Kind.INCOME),
+        (COST_BASE, "cost/base", Kind.EXPENSE),
+    ],
+)
+def test_an_account_is_its_code_and_its_kind_follows_from_it(account: Account, code: str, kind: Kind) -> None:
+    assert (account, kind_of(account)) == (code, kind)
+    assert kind.grows_by_debit == (kind in {Kind.ASSET, Kind.EXPENSE})
+
+
+def test_each_owner_has_a_book() -> None:
+    assert (client_book("acme"), expert_book("maya"), PLATFORM_BOOK) == ("client/acme", "expert/maya", "platform")
+
+
+def test_evidence_is_canonical_json_so_that_equal_facts_hash_equally() -> None:
+    facts = {"rate": "chat", "case": "Café", "facts": ["a", "b"]}
+    assert evidence(facts) == '{"case":"Café","facts":["a","b"],"rate":"chat"}'
+    assert evidence(dict(reversed(facts.items()))) == evidence(facts)
+
+
+def test_hashes_are_made_as_they_always_were() -> None:
+    # Stored for ever: whoever changes how they are made makes every book that exists look forged.
+    entry = replace(an_entry(), evidence=evidence({"case": "Café", "rate": "chat"}))
+    [sealed], _ = append(Head(entry.book), [entry], NOON)
+    assert entry.content_hash == "490c3a5d338f38ebb7c3eef6cbcb0ee5940185af50535c8a2e37c51294047829"
+    assert sealed.chain_hash == "5e7435885514ab984083f381e8566b2d40a38d4d4a1255a9be5de8875190db26"
+
+
+def test_the_smallest_debit_is_a_debit() -> None:
+    assert an_entry((UNBILLED, 1), (REVENUE_RESOLUTIONS, -1)).postings[0].amount.minor_units == 1
+    with pytest.raises(PostingRuleBroken, match="may not debit revenue/resolutions"):
+        an_entry((REVENUE_RESOLUTIONS, 1), (UNBILLED, -1))
+
+
+def test_a_flow_that_may_go_either_way_takes_no_other_account() -> None:
+    up, down = ((UNBILLED, 5), (REVENUE_RESOLUTIONS, -5)), ((UNBILLED, -5), (REVENUE_RESOLUTIONS, 5))
+    for lines in (up, down):
+        assert an_entry(*lines, reason=Reason.TRUE_UP).reason is Reason.TRUE_UP
+    with pytest.raises(PostingRuleBroken, match="true_up may not debit cost/base"):
+        an_entry((COST_BASE, 5), (UNBILLED, -5), reason=Reason.TRUE_UP)
+    with pytest.raises(PostingRuleBroken, match="true_up may not credit cost/base"):
+        an_entry((UNBILLED, 5), (COST_BASE, -5), reason=Reason.TRUE_UP)
+
+
+def test_several_lines_of_a_flow_add_up() -> None:
+    lines = ((UNBILLED, 99), (REVENUE_RESOLUTIONS, -99), (COST_BASE, 59), (COST_BONUS, 10), (PAYABLE, -69))
+    assert len(an_entry(*lines).postings) == 5
+    with pytest.raises(UnbalancedEntry, match="flow 2 in USD': 10"):
+        an_entry(*lines[:-1], (PAYABLE, -59))
+
+
+def test_an_experts_book_may_touch_clients_and_no_other_expert() -> None:
+    lines = ((COST_INCENTIVE, 5), (PAYABLE, -5))
+    maya = an_entry(*lines, reason=Reason.INCENTIVE, book=expert_book("maya"))
+    assert maya.book == "expert/maya"
+    with pytest.raises(PostingRuleBroken, match="an entry in book expert/noah may not touch expert/maya/payable"):
+        an_entry(*lines, reason=Reason.INCENTIVE, book=expert_book("noah"))
+
+
+def test_balances_add_up_entries_and_leave_out_what_came_back_to_zero() -> None:
+    first = an_entry((UNBILLED, 99), (REVENUE_RESOLUTIONS, -99), (COST_BASE, 59), (PAYABLE, -59))
+    more = an_entry((UNBILLED, 50), (REVENUE_RESOLUTIONS, -50))
+    back = an_entry((COST_BASE, -59), (PAYABLE, 59), reason=Reason.CORRECTED)
+    balance = trial_balance([first, more, back])
+    assert balance.balances == {(UNBILLED, "USD"): 149, (REVENUE_RESOLUTIONS, "USD"): -149}
+    assert balance.totals() == {"USD": (149, 149)}
+    usd = Currency("USD")
+    assert (balance.balance(UNBILLED, usd), balance.balance(PAYABLE, usd)) == (149, 0)
+    assert balance.balance(UNBILLED, Currency("JPY")) == 0
+
+
+def test_totals_count_debits_and_credits_apart() -> None:
+    eur, usd = Currency("EUR"), Currency("USD")
+    odd = TrialBalance({(UNBILLED, usd): 5, (PAYABLE, usd): -3, (COST_BASE, usd): 2, (UNBILLED, eur): -7})
+    assert odd.totals() == {"USD": (7, 3), "EUR": (0, 7)}
+
+
+def test_what_is_wrong_with_a_book_is_said() -> None:
+    (one, two, three), head = append(a_book(0)[1], a_book(3)[0], NOON)
+    elsewhere = replace(two, entry=an_entry())
+    found = check_book(PLATFORM_BOOK, [one, elsewhere, replace(three, seq=5)], head)
+    assert [str(problem) for problem in found] == [
+        "platform: entry charge:acme/C1/1:1 belongs to client/acme",
+        "platform: entry 2 (charge:acme/C1/1:1) does not carry the hash of its content",
+        "platform: sequence goes from 2 to 5",
+        "platform: entry 5 (top_up:2) does not carry the hash of its content",
+        "platform: the head is at 3, the entries end at 5",
+    ]
+
+
+def test_a_book_is_checked_from_where_a_reader_left_off() -> None:
+    sealed, head = append(a_book(0)[1], a_book(4)[0], NOON)
+    after = Head(PLATFORM_BOOK, 2, sealed[1].chain_hash)
+    assert list(check_book(PLATFORM_BOOK, sealed[2:], head, after)) == []
+    assert list(check_book(PLATFORM_BOOK, sealed[2:], head))
+    assert list(check_book(PLATFORM_BOOK, (), after, after)) == []
+
+
+def test_the_platforms_book_takes_an_account_without_owner_and_time_is_kept_in_utc_itself() -> None:
+    entry = an_entry((ROUNDING, 1), (STRIPE_BALANCE, -1), reason=Reason.MANUAL, book=PLATFORM_BOOK)
+    assert entry.book == "platform"
+    assert utc(NOON.astimezone(timezone(timedelta(hours=1)))).tzinfo is UTC

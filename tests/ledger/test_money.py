@@ -15,6 +15,7 @@ from ledger.money import (
     round_up,
     split_by_weight,
     to_minor_units,
+    total_by_currency,
 )
 
 USD, JPY, BHD = Currency("USD"), Currency("JPY"), Currency("BHD")
@@ -80,3 +81,45 @@ def test_a_left_over_unit_goes_to_the_largest_remainder_and_then_to_the_earlier_
     assert split_by_weight(0, [0, 0]) == [0, 0]
     with pytest.raises(InvalidMoney):
         split_by_weight(1, [0, 0])
+
+
+def test_amounts_of_one_currency_add_subtract_negate_and_are_written_with_it() -> None:
+    assert Money(70, USD) + Money(29, USD) == Money(99, USD)
+    assert Money(70, USD) - Money(29, USD) == Money(41, USD)
+    assert -Money(70, USD) == Money(-70, USD)
+    assert str(Money(-118750, USD)) == "-1187.50 USD"
+    with pytest.raises(InvalidMoney, match="USD and JPY"):
+        Money(1, USD) - Money(1, JPY)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_money_has_at_most_eighteen_digits(sign: int) -> None:
+    assert Money(sign * (10**18 - 1), USD).minor_units == sign * (10**18 - 1)
+    with pytest.raises(InvalidMoney, match="18 digits"):
+        Money(sign * 10**18, USD)
+
+
+def test_money_of_an_unknown_currency_is_refused() -> None:
+    with pytest.raises(InvalidMoney, match="'usd' is not an active ISO 4217"):
+        Money(1, Currency("usd"))
+
+
+def test_remainders_are_compared_not_quotients_and_weights_are_never_negative() -> None:
+    # 7 by 5:4:1 is 3.5, 2.8 and 0.7: the second and the third have the largest remainders.
+    assert split_by_weight(7, [5, 4, 1]) == [3, 3, 1]
+    assert split_by_weight(-7, [5, 4, 1]) == [-3, -3, -1]
+    assert split_by_weight(1, [1, 1]) == [1, 0]
+    assert split_by_weight(0, []) == []
+    with pytest.raises(InvalidMoney, match=r"3 cannot be split by the weights \[2, -1\]"):
+        split_by_weight(3, [2, -1])
+
+
+def test_nothing_rounds_to_nothing() -> None:
+    assert round_half_away(Fraction(0)) == round_up(Fraction(0)) == 0
+    assert round_half_away(Fraction(-1, 2)) == -1
+
+
+def test_a_total_is_kept_for_each_currency() -> None:
+    amounts = [Money(70, USD), Money(5, JPY), Money(29, USD), Money(-9, JPY)]
+    assert total_by_currency(amounts) == {USD: 99, JPY: -4}
+    assert total_by_currency([]) == {}

@@ -334,3 +334,33 @@ def test_the_trace_names_each_bonus_once_and_sums_to_base_and_bonus_within_the_c
         assert earning.bonus == 0
     if basis.standing is Standing.FORFEITED:
         assert earning.total == 0
+
+
+# -- what plans leave out, and what they say last ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fields", "amount"), [({}, 0), ({"not_charged": "none"}, 0), ({"not_charged": "base"}, 59)])
+def test_without_a_charge_a_plan_pays_nothing_unless_it_says_so(fields: dict[str, object], amount: int) -> None:
+    assert earn(a_plan(**fields), a_basis(standing=Standing.NOT_CHARGED, charged=0)).total == amount
+
+
+def test_a_share_of_what_is_charged_is_not_one_of_the_list_price() -> None:
+    plan = a_plan(base={"kind": "share", "percent": "50", "of": "charged"})
+    assert earn(plan, a_basis(charged=40)).trace == (("base", 20, "50% of the charged"),)
+
+
+def test_the_highest_of_no_bonuses_is_none() -> None:
+    assert earn(a_plan(stacking="highest"), a_basis()) == Earning(59, 0, (("base", 59, "60% of the list price"),))
+
+
+def test_each_kind_of_objection_is_named_once() -> None:
+    reviews = (a_review("maya"), a_review("noah", 80, {"days": 3}), a_review("maya"))
+    assert line(earn(a_plan(**PEER_REVIEW), a_basis(peer_reviews=reviews)), "peer_review_bonus") == (
+        0,
+        "maya reviewed their own work; noah and maya reviewed each other within 30 days, maya on 2026-03-28",
+    )
+
+
+def test_a_multiplier_may_be_the_highest_there_is() -> None:
+    plan = a_plan(surge=[{"calendar": "evening", "multiplier": "10"}])
+    assert earn(plan, a_basis(calendars=frozenset({"evening"}))).base == 594

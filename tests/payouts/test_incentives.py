@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from payouts.awards import Finding, Ranking, explain_referral, explain_training, explain_weeks, rank
+from ledger.money import Currency
+from payouts.awards import (
+    Award,
+    Finding,
+    Ranking,
+    award_before,
+    explain_referral,
+    explain_training,
+    explain_weeks,
+    rank,
+)
 from payouts.incentives import Top, Week, WeekCount, first_day, last_day, week_before, week_of
 from payouts.plans import PayPlan, PlanHistory
 from tests.world import a_plan
@@ -276,3 +286,116 @@ def test_a_week_holds_its_days_from_monday_to_sunday_and_follows_on_the_one_befo
     assert first_day(week) <= day <= last_day(week)
     assert (first_day(week).isoweekday(), last_day(week).isoweekday()) == (1, 7)
     assert last_day(week_before(week)) + timedelta(days=1) == first_day(week)
+
+
+@pytest.mark.parametrize("percent", ["0.5", "1", "100"])
+def test_an_average_may_be_anything_that_can_be_reached_and_missed(percent: str) -> None:
+    plan = a_plan(incentives=[QUEST | {"average_percent": percent}])
+    assert plan.incentives[0].model_dump()["average_percent"] == percent
+    with pytest.raises(ValidationError, match="0 is no average that can be reached; it is above 0 and at most 100"):
+        a_plan(incentives=[QUEST | {"average_percent": "0"}])
+
+
+def test_the_week_before_is_the_last_one_that_ended() -> None:
+    assert week_before(Week("2027-W01")) == "2026-W53"
+    assert week_before(Week("2026-W11")) == WEEK
+
+
+def test_what_is_counted_adds_up_and_may_be_taken_back() -> None:
+    one = WeekCount("maya", "standard", WEEK, 5, 2, 15_000)
+    other = WeekCount("maya", "standard", WEEK, -1, -1, -5_000)
+    assert one.plus(other) == WeekCount("maya", "standard", WEEK, 4, 1, 10_000)
+    assert one.average == 7_500
+    assert WeekCount("maya", "standard", WEEK).average is None
+
+
+def test_an_award_begins_at_nothing_and_its_hold_ends_the_plans_days_after_it_was_earned() -> None:
+    finding = of_week(PlanHistory("standard", (a_plan(incentives=[QUEST], hold_days=5),)), count(50, 9000))
+    award = Award("maya", "standard", "fifty", WEEK, Currency("USD"), 0, date(2026, 3, 13))
+    assert award_before(finding) == award
+    assert award.key == finding.key == ("maya", "standard", "fifty", WEEK)
+
+
+def test_a_referral_says_what_it_was_decided_by_and_each_referral_is_one_of_its_own() -> None:
+    more = REFERRAL | {"id": "more", "resolutions": 30, "amount": "70.00"}
+    plan = history(REFERRAL, more)
+    counts = [count(20), count(10, week=Week("2026-W11")), count(1, week=Week("2026-W12"))]
+
+    first, second = explain_referral(plan, {it.week: it for it in counts}, "noah", date(2026, 12, 1))
+
+    assert first.proof == {
+        "plan": "standard@2026-01-01",
+        "incentive": "friend",
+        "kind": "referral",
+        "referred": "maya",
+        "week": "2026-W10",
+        "resolutions": 20,
+        "why": "maya has 20 of 20 resolutions with 2026-W10, final on 2026-04-08",
+    }
+    assert (first.earned_on, first.amount) == (date(2026, 3, 8), 5000)
+    assert (second.incentive, second.earned_on, second.amount) == ("more", date(2026, 3, 15), 7000)
+    assert not first.stays
+
+
+def test_a_training_is_passed_on_the_day_itself_and_is_never_corrected() -> None:
+    days = [date(2025, 6, 1), date(2026, 3, 2)]  # the first of them is before any version
+    [finding] = explain_training(history(TRAINING), "maya", days, date(2026, 3, 2))
+    assert finding.proof == {
+        "plan": "standard@2026-01-01",
+        "incentive": "school",
+        "kind": "training",
+        "passed_on": "2026-03-02",
+        "why": "the training was passed on 2026-03-02",
+    }
+    assert (finding.scope, finding.amount, finding.stays) == ("once", 1500, True)
+
+
+def test_a_week_that_does_not_qualify_ends_the_row_and_says_so() -> None:
+    finding = of_week(history(STREAK), count(9))
+    assert (finding.amount, finding.why) == (0, "9 of 10 resolutions")
+    assert finding.proof["row"] == 0
+
+
+def test_what_is_no_weekly_incentive_hides_none_that_is() -> None:
+    plan = history(REFERRAL, TRAINING, QUEST)
+    assert of_week(plan, count(50, 9000)).incentive == "fifty"
+
+
+def test_a_place_is_named_in_the_proof_and_so_is_why_there_is_none() -> None:
+    top = history(TOP | {"least_resolutions": 5})
+    ranking = [count(30, expert="zoe"), count(5)]
+
+    def found(counted: WeekCount, ranked: Ranking) -> Mapping[str, object]:
+        [finding] = explain_weeks(top, {WEEK: counted}, [WEEK], lambda _, __: ranked)
+        return {name: value for name, value in finding.proof.items() if name in {"place", "why"}}
+
+    assert found(count(5), ranking) == {"place": 2, "why": "place 2 of 3"}
+    assert found(count(5, expert="noah"), ranking) == {
+        "why": "not among the first 3, the last of whom has 5 resolutions"
+    }
+    assert found(count(5), []) == {"why": "not among the first 3"}
+
+
+def test_whoever_has_more_than_the_last_of_full_places_comes_in() -> None:
+    tops = {"three": 3, "one": 1}
+    wanted = [Top.model_validate(TOP | {"id": name, "places": places}) for name, places in tops.items()]
+    counts = [count(many, expert=f"e{many}") for many in (30, 20, 10, 15, 9, 40)]
+
+    found = rank(counts, lambda _: wanted)
+
+    assert {key[1]: [it.resolutions for it in ranking] for key, ranking in found.items()} == {
+        "three": [40, 30, 20],
+        "one": [40],
+    }
+    earlier = rank(counts[:4], lambda _: wanted)
+    assert [it.resolutions for it in earlier["standard", "three"]] == [30, 20, 15]
+
+
+def test_a_budget_may_be_one_minor_unit_for_each_place() -> None:
+    assert a_plan(incentives=[TOP | {"budget": "0.03"}]).incentives[0].id == "best"
+
+
+def test_a_week_before_the_first_version_has_no_incentives() -> None:
+    plan = history(QUEST)
+    assert plan.for_week(Week("2025-W52")) is None
+    assert list(explain_weeks(plan, {Week("2025-W52"): count(50)}, [Week("2025-W52")], no_ranking)) == []

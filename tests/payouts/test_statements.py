@@ -13,6 +13,7 @@ from ledger.accounts import (
     BANK_CASH,
     COST_BASE,
     COST_INCENTIVE,
+    STRIPE_BALANCE,
     TAX_WITHHELD,
     Account,
     expert_in_transit,
@@ -21,7 +22,18 @@ from ledger.accounts import (
 from ledger.entries import Book, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.money import Currency
 from ledger.posting_rules import POSTING_RULES, Reason
-from payouts.statements import KINDS, Line, LineKind, Span, StatementDiffers, StatementRefused, sections_of, span_of
+from payouts.statements import (
+    KINDS,
+    Considered,
+    Line,
+    LineKind,
+    Span,
+    StatementDiffers,
+    StatementRefused,
+    payouts_in,
+    sections_of,
+    span_of,
+)
 
 USD = Currency("USD")
 MAYAS, PAYABLE, IN_TRANSIT = expert_book("maya"), expert_payable("maya"), expert_in_transit("maya")
@@ -209,4 +221,96 @@ def test_opening_and_lines_are_the_closing_and_the_next_opening(
         assert (then.closing if then else closing) == minor_units
     assert sum(len(it.lines) for it in found.values()) == sum(
         span.first <= middle + timedelta(days=day) <= span.last for day, _, _ in history
+    )
+
+
+# -- payouts -----------------------------------------------------------------------------------------------------------
+
+
+def a_reservation(run: str, on: str, minor: int = 100) -> Entry:
+    moves = ((PAYABLE, minor), (IN_TRANSIT, -minor))
+    return an_entry(Reason.PAYOUT_RESERVED, moves, on, id_=f"payout:maya:USD:{run}:reserved")
+
+
+def a_transfer(run: str, on: str, minor: int = 100) -> Entry:
+    moves = ((IN_TRANSIT, minor), (STRIPE_BALANCE, -minor))
+    return an_entry(Reason.PAYOUT_SENT, moves, on, id_=f"payout:maya:USD:{run}:sent")
+
+
+@pytest.mark.parametrize(
+    ("reserved_on", "sent_on", "is_listed"),
+    [
+        ("2026-09-29", "2026-09-30", False),  # all of it was before
+        ("2026-09-30", "2026-10-01", True),
+        ("2026-09-30", None, True),  # on its way at the end
+        ("2026-09-30", "2026-11-01", True),
+        ("2026-10-01", "2026-10-01", True),
+        ("2026-10-31", "2026-11-02", True),
+        ("2026-11-01", "2026-11-01", False),
+    ],
+)
+def test_a_payout_is_listed_if_something_happened_to_it_or_it_is_on_its_way(
+    reserved_on: str,
+    sent_on: str | None,
+    is_listed: bool,  # noqa: FBT001  # a table of cases
+) -> None:
+    entries = [a_reservation("w1", reserved_on), *([a_transfer("w1", sent_on)] if sent_on else [])]
+    assert payouts_in("maya", OCTOBER, entries) == (("payout:maya:USD:w1",) if is_listed else ())
+
+
+def test_payouts_are_listed_in_the_order_of_their_entries_and_no_other_entry_is_one() -> None:
+    entries = [
+        an_earning(200, "2026-10-02", case="C1", cycle=1),
+        a_reservation("w2", "2026-10-05", 40),
+        a_reservation("w1", "2026-09-05", 60),
+        a_transfer("w1", "2026-10-05", 50),
+        a_transfer("w1", "2026-10-06", 10),
+        a_reservation("w0", "2026-09-01", 9),
+        a_transfer("w0", "2026-09-02", 9),
+    ]
+    assert payouts_in("maya", OCTOBER, entries) == ("payout:maya:USD:w2", "payout:maya:USD:w1")
+    assert payouts_in("noah", OCTOBER, entries) == ("payout:maya:USD:w2", "payout:maya:USD:w1")
+    assert payouts_in("maya", OCTOBER, entries[-2:]) == ()
+
+
+def test_lines_of_a_payout_name_it_and_an_earning_says_when_it_is_released() -> None:
+    reserved = a_reservation("w1", "2026-10-05", 59)
+    earned = an_earning(59, "2026-10-01", case="C1", cycle=1, release_on="2026-10-08")
+    [section] = sections_of("maya", OCTOBER, [earned, reserved], {USD: 0})
+    assert [(it.payout, it.release_on) for it in section.lines] == [
+        (None, date(2026, 10, 8)),
+        ("payout:maya:USD:w1", None),
+    ]
+
+
+def test_a_line_of_the_experts_own_book_names_no_client() -> None:
+    assert the_line(an_entry(Reason.INCENTIVE, ((COST_INCENTIVE, 5), (PAYABLE, -5)))).client is None
+    assert the_line(an_entry(Reason.MANUAL, ((BANK_CASH, 5), (PAYABLE, -5)), book=Book("platform"))).client is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "owed"),
+    [
+        ([an_earning(59, "2026-10-05"), an_entry(Reason.MANUAL, ((PAYABLE, 59), (BANK_CASH, -59)))], 0),  # lines only
+        ([an_earning(59, "2026-09-05")], 59),
+    ],
+)
+def test_a_currency_in_which_anything_happened_or_is_owed_has_a_section(entries: list[Entry], owed: int) -> None:
+    assert len(sections_of("maya", OCTOBER, entries, {USD: owed})) == 1
+    assert [it.closing for it in sections_of("maya", OCTOBER, entries, {USD: owed})] == [owed]
+
+
+def test_a_currency_that_nobody_owes_any_more_is_owed_nothing() -> None:
+    entries = [an_earning(59, "2026-10-05"), an_entry(Reason.MANUAL, ((PAYABLE, 59), (BANK_CASH, -59)))]
+    [section] = sections_of("maya", OCTOBER, entries, {})
+    assert (section.closing, len(section.lines)) == (0, 2)
+
+
+def test_a_line_tells_what_decided_it() -> None:
+    trace = [["base", 59, "60% of the list price"], ["csat_bonus", 0, "nobody rated in time"]]
+    line = the_line(an_earning(59, case="C1", cycle=2, rating=8750, why="rated well", incentive="fifty", trace=trace))
+    assert (line.cycle, line.rating, line.why, line.incentive) == (2, 8750, "rated well", "fifty")
+    assert line.trace == (
+        Considered("base", 59, "60% of the list price"),
+        Considered("csat_bonus", 0, "nobody rated in time"),
     )

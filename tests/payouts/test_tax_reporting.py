@@ -17,7 +17,16 @@ from ledger.accounts import (
 from ledger.entries import Book, Entry, EntryId, RecordedEntry, client_book, evidence, expert_book, postings
 from ledger.money import Currency
 from ledger.posting_rules import Reason
-from payouts.tax_reporting import THRESHOLDS, Paid, PaidInYear, Regime, paid_in, regime_of, verdict_on
+from payouts.tax_reporting import (
+    THRESHOLDS,
+    Paid,
+    PaidInYear,
+    Regime,
+    Verdict,
+    paid_in,
+    regime_of,
+    verdict_on,
+)
 from tests.world import at
 
 USD, EUR = Currency("USD"), Currency("EUR")
@@ -228,3 +237,108 @@ def test_the_table_says_what_the_sources_say() -> None:
         (Regime.DAC7, 2025): None,
         (Regime.DAC7, 2026): None,
     }
+
+
+def test_a_verdict_names_its_regime_its_threshold_and_why() -> None:
+    us, eu = Regime.FORM_1099_NEC, Regime.DAC7
+    threshold = THRESHOLDS[us, 2026]
+    swiss, eur = Currency("CHF"), paid_of(EUR, net=5, payments=1)
+    for found, verdict in (
+        (verdict_on("DE", 2026, paid_of(EUR, net=1, payments=1)), Verdict(eu, None, True, "any payment is reported")),
+        (verdict_on("DE", 2026, []), Verdict(eu, None, False, "nothing was paid")),
+        (
+            verdict_on("US", 2026, paid_of(net=76, withheld=24, payments=1)),
+            Verdict(us, threshold, True, "tax was withheld, which is reported whatever the amount"),
+        ),
+        (
+            verdict_on("US", 2026, paid_of(net=200_000)),
+            Verdict(us, threshold, True, "2000.00 USD were paid, at least 2000.00 USD"),
+        ),
+        (
+            verdict_on("US", 2026, paid_of(net=5)),
+            Verdict(us, threshold, False, "0.05 USD were paid, less than 2000.00 USD"),
+        ),
+        (
+            verdict_on("US", 2026, [*paid_of(net=5), *eur, *paid_of(swiss, net=1)]),
+            Verdict(
+                us, threshold, None, "was also paid in CHF, EUR: convert that by the rates of the days and compare"
+            ),
+        ),
+        (
+            verdict_on("US", 2024, []),
+            Verdict(
+                us, None, None, "no threshold known for 2024: 1099-NEC may have another each year; add it to THRESHOLDS"
+            ),
+        ),
+    ):
+        assert found == verdict
+
+
+def test_the_smallest_payment_is_one_and_what_only_comes_back_is_none() -> None:
+    assert year_of(paid_in("maya", 2026, a_payout("w", "2026-03-09", "2026-03-09", 1))).payments == 1
+    back = recorded("manual:1", Reason.MANUAL, (BANK_CASH, PAYABLE, 40), "2026-05-01")
+    assert year_of(paid_in("maya", 2026, [back])) == Paid(net=-40, reversed=40)
+
+
+def test_activities_are_counted_with_the_transfer_and_not_with_its_tax() -> None:
+    payout = a_payout("w", "2026-03-09", "2026-03-09", 120, withheld=20)
+    earned = [an_earning("C1", "2026-03-01", "2026-03-08"), an_earning("C2", "2026-03-01", "2026-03-08")]
+    assert year_of(paid_in("maya", 2026, [*payout, *earned])) == Paid(net=100, withheld=20, payments=1, activities=2)
+
+
+def test_a_resolution_counts_once_whatever_its_entries_come_to() -> None:
+    payouts = [
+        *a_payout("w1", "2026-03-09", "2026-03-09", 61),
+        *a_payout("w2", "2026-06-29", "2026-06-29", 1),
+        *a_payout("w3", "2026-09-28", "2026-09-28", 1),
+    ]
+    earned = [
+        an_earning("C1", "2026-03-01", "2026-03-08", 1),  # a cent is an earning
+        an_earning("C1", "2026-03-02", "2026-03-08", 59, 2),  # so that the cycle came to 60
+        an_earning("C1", "2026-06-01", "2026-06-08", -59, 3),  # a cent is left: it still stands
+        an_earning("C1", "2026-09-01", "2026-09-08", -1, 4),
+    ]
+    [paid] = paid_in("maya", 2026, [*payouts, *earned])
+    assert [it.activities for it in paid.quarters] == [1, 0, -1, 0]
+
+
+def test_what_no_payout_took_yet_is_not_counted() -> None:
+    payouts = a_payout("w1", "2026-03-09", "2026-03-09", 60)
+    earned = [an_earning("C1", "2026-03-01", "2026-03-08"), an_earning("C2", "2026-03-20", "2026-03-27")]
+    assert year_of(paid_in("maya", 2026, [*payouts, *earned])).activities == 1
+
+
+def test_an_earning_without_a_hold_is_released_on_its_own_day() -> None:
+    move = (COST_BASE, PAYABLE, 60)
+    told: dict[str, object] = {"case": "C1", "cycle": 1}
+    plain = recorded("charge:acme/C1/1:1", Reason.SETTLED, move, "2026-03-09", client_book("acme"), **told)
+    payouts = [*a_payout("w1", "2026-03-09", "2026-03-09", 60), *a_payout("w2", "2026-06-29", "2026-06-29", 1)]
+    [paid] = paid_in("maya", 2026, [plain, *payouts])
+    assert [it.activities for it in paid.quarters] == [1, 0, 0, 0]
+
+
+def test_payouts_of_each_currency_pay_for_the_resolutions_of_that_currency() -> None:
+    euros = [
+        Entry(
+            EntryId(f"payout:maya:EUR:w1:{what}"),
+            MAYAS,
+            reason,
+            postings(((debit, 50), (credit, -50)), "EUR"),
+            date(2026, 6, 29),
+            evidence({}),
+        )
+        for what, reason, debit, credit in (
+            ("reserved", Reason.PAYOUT_RESERVED, PAYABLE, IN_TRANSIT),
+            ("sent", Reason.PAYOUT_SENT, IN_TRANSIT, STRIPE_BALANCE),
+        )
+    ]
+    in_euros = [RecordedEntry(it, 1, at("2026-06-29"), "") for it in euros]
+    usd = [an_earning("C1", "2026-03-01", "2026-03-08"), *a_payout("w1", "2026-03-09", "2026-03-09", 60)]
+    found = {it.currency: it.year for it in paid_in("maya", 2026, [*in_euros, *usd])}
+    assert (found[USD].activities, found[EUR].activities) == (1, 0)
+
+
+def test_a_payout_takes_what_was_released_when_it_was_reserved_and_not_when_it_was_sent() -> None:
+    payouts = [*a_payout("w1", "2026-03-09", "2026-03-12", 60), *a_payout("w2", "2026-06-29", "2026-06-29", 60)]
+    [paid] = paid_in("maya", 2026, [*payouts, an_earning("C1", "2026-03-03", "2026-03-10")])
+    assert [it.activities for it in paid.quarters] == [0, 1, 0, 0]

@@ -72,6 +72,8 @@ def after(current: CurrentTerms, changes: tuple[Change, ...]) -> CurrentTerms:
                 experts[change.id] = expert
             case PayoutPolicy() as policy:
                 policies[change.id] = policy
+            case _:
+                pytest.fail(f"no test here changes {change.kind}")
     return CurrentTerms(clients, contracts, plans, experts, policies)
 
 

@@ -23,7 +23,10 @@ from settlement.incentives import Awarded, award_incentives, weeks_over
 from settlement.ports import Changes, Contention
 from settlement.registry import Expert, Gate
 from settlement.release import release
-from tests.crashes import Crash, CrashPoints
+from tests.fake_stripe import FakeStripe
+from tests.faults import crashes
+from tests.interleaving import Outside, calls_of, explore
+from tests.paying import forked
 from tests.world import RATING, World, a_contract, a_plan, an_expert, at, show
 
 QUEST = {"kind": "quest", "id": "fifty", "resolutions": 50, "average_percent": "87.5", "amount": "25.00"}
@@ -318,26 +321,26 @@ def test_more_awards_than_one_transaction_takes_are_posted_in_several(monkeypatc
     world.check()
 
 
-@pytest.mark.parametrize("point", range(16))
-@pytest.mark.parametrize("size", [1, 100])
-def test_a_crash_at_any_boundary_and_a_second_try_award_everything_once(
-    point: int, size: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "runs"), [(1, 3), (100, 2)])
+def test_two_crashes_at_any_calls_and_another_try_award_everything_once(
+    size: int, runs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(incentives, "EXPERTS_PER_READ", size)
-    world, crash = a_busy_world(), CrashPoints(point)
-    with monkeypatch.context() as patched:
-        patched.setattr(world.store, "commit", crash.around(world.store.commit))
-        try:
-            world.award("2026-04-15")
-        except Crash:
-            pass
-        else:
-            writes = 3 + 2 if size == 100 else 3 + 3
-            assert point >= 2 * writes, "awards of maya, of noah, and maya's referral, and the run after each group"
-    world.award("2026-04-15")
-    assert awarded(world) == DUE
-    assert len(incentive_entries(world)) == len(DUE)
-    world.check()
+    world = a_busy_world()
+    start = Outside(world.store, world.registry, FakeStripe())
+
+    def award(now: Outside) -> object:
+        return award_incentives(now.store, now.registry, at("2026-04-15"), lambda: True)
+
+    commits = [call for call in calls_of(start, award) if call.name == "commit"]
+    assert len(commits) == 3 + runs, "awards of maya, of noah, and maya's referral, and the run after each group"
+    found = explore(start, [award], lambda _: None, crashes, 2)
+    assert found.schedules > (2 * len(commits)) ** 2
+    for end in found.ends:
+        after, _ = forked(world, end)
+        assert awarded(after) == DUE
+        assert len(incentive_entries(after)) == len(DUE)
+        after.check()
 
 
 def test_two_workers_at_once_award_everything_once(monkeypatch: pytest.MonkeyPatch) -> None:

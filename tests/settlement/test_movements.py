@@ -1,7 +1,6 @@
 """What moves the Stripe balance by itself: booked once, whatever crashes, comes twice or is undone."""
 
 import json
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -17,8 +16,10 @@ from settlement.ports import Changes
 from settlement.reconcile import reconcile
 from settlement.send_payouts import send_payout
 from settlement.stripe_port import Movement, MovementKind
-from tests.crashes import Crash, CrashPoints
 from tests.fake_stripe import FakeStripe, a_movement
+from tests.faults import crashes
+from tests.interleaving import Outside, calls_of, explore
+from tests.paying import forked
 from tests.world import World, a_contract, a_plan, an_expert, at, per_unit
 
 NOW = at("2026-04-02T12:00:00")
@@ -193,23 +194,23 @@ def test_a_rival_that_books_first_is_no_second_booking() -> None:
     check(world, stripe)
 
 
-@pytest.mark.parametrize("point", range(20))
-def test_a_crash_at_any_boundary_and_a_second_try_book_everything_once(
-    point: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_crashes_at_any_calls_and_another_try_book_everything_once() -> None:
     world, stripe = a_paid_world(TOP_UP, REFUND, CHARGEBACK, a_movement(MovementKind.FEE, "txn_fee", -2_00))
-    crash = CrashPoints(point)
-    with monkeypatch.context() as patched:
-        for thing, name in ((world.store, "commit"), (world.store, "posted"), (stripe, "movements")):
-            patched.setattr(thing, name, crash.around(getattr(thing, name)))
-        with suppress(Crash):
-            record(world, stripe)
-    assert next(crash.seen) == point + 1, "every one of the twenty boundaries is there"
-    record(world, stripe)
-    posted = [it.id for it in world.entries() if it.id.startswith("movement:")]
-    assert (len(posted), len(set(posted))) == (4, 4)
-    assert invoice_of(world).returned == 140_00
-    check(world, stripe)
+    start = Outside(world.store, world.registry, stripe)
+
+    def book(now: Outside) -> object:
+        return record_movements(now.store, now.stripe, NOW)
+
+    calls = [call.name for call in calls_of(start, book)]
+    assert calls.count("commit") == 4
+    found = explore(start, [book], lambda _: None, crashes, 2)
+    assert found.schedules > len(calls) ** 2
+    for end in found.ends:
+        after, its_stripe = forked(world, end)
+        posted = [it.id for it in after.entries() if it.id.startswith("movement:")]
+        assert (len(posted), len(set(posted))) == (4, 4)
+        assert invoice_of(after).returned == 140_00
+        check(after, its_stripe)
 
 
 def test_a_reversal_whose_webhook_was_lost_is_booked_by_the_daily_run() -> None:

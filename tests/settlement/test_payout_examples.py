@@ -110,7 +110,7 @@ def test_e13_a_bank_payout_that_fails_five_days_later_is_noticed_and_changes_not
     after = world.store.stored_payouts[sent.id]
     assert (after.status, after.bank_failure, after.reversed) == (PayoutStatus.SENT, "account_closed", 0)
     [notice] = [it for it in world.store.announced.values() if it.type == "payout.bank_failed"]
-    assert (notice.data["expert"], notice.data["amount"], notice.data["why"]) == ("maya", 1156, "account_closed")
+    assert (notice.data["expert"], notice.data["amount_minor"], notice.data["why"]) == ("maya", 1156, "account_closed")
     assert world.entries() == before
     assert world.balance("expert/maya/payable") == "0.00"
     tell(world, stripe, request)

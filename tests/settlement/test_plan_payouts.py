@@ -1,7 +1,7 @@
 """Planning: what is available becomes a payout per expert, currency and run, within limits, or says what is missing."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +13,7 @@ from settlement.plan_payouts import (
     HOLDS_PER_TRANSACTION,
     NotPaid,
     due_schedules,
+    next_run_day,
     plan_run,
     preview,
     run_of,
@@ -182,6 +183,20 @@ def test_the_day_of_a_run_is_in_utc_whatever_the_triggers_zone() -> None:
     assert Schedule.WEEKLY not in due_schedules(auckland)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "after", "day"),
+    [
+        (Schedule.DAILY, "2026-12-31", "2027-01-01"),
+        (Schedule.WEEKLY, "2026-03-08", "2026-03-09"),
+        (Schedule.WEEKLY, "2026-03-09", "2026-03-16"),
+        (Schedule.MONTHLY, "2026-03-01", "2026-04-01"),
+        (Schedule.MONTHLY, "2026-12-31", "2027-01-01"),
+    ],
+)
+def test_the_next_run_is_on_a_later_day(schedule: Schedule, after: str, day: str) -> None:
+    assert next_run_day(schedule, date.fromisoformat(after)) == date.fromisoformat(day)
+
+
 @pytest.mark.parametrize("schedule", list(Schedule))
 def test_an_expert_is_paid_by_the_most_frequent_schedule_of_their_plans(schedule: Schedule) -> None:
     world = a_paying_world(plan={"payout_schedule": "monthly"})
@@ -246,3 +261,17 @@ def test_a_preview_says_what_a_run_would_do_and_writes_nothing() -> None:
     assert amounts(shown) == amounts(world.plan_payouts())
     assert world.entries()[: len(before)] == before
     assert [it.id for it in world.store.payouts()] == [id_of()]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "due"),
+    [
+        ("2026-03-16T00:30:00+14:00", [Schedule.DAILY]),  # still Sunday in UTC
+        ("2026-03-15T23:30:00-02:00", [Schedule.DAILY, Schedule.WEEKLY]),  # Monday in UTC
+        ("2026-03-31T23:30:00-02:00", [Schedule.DAILY, Schedule.MONTHLY]),
+        ("2026-06-01T12:00:00+00:00", list(Schedule)),
+        ("2026-03-17T12:00:00+00:00", [Schedule.DAILY]),
+    ],
+)
+def test_schedules_are_due_by_the_day_in_utc(as_of: str, due: list[Schedule]) -> None:
+    assert list(due_schedules(datetime.fromisoformat(as_of))) == due

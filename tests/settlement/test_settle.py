@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from billing.contracts import ContractHistory
 from billing.periods import Period
+from events.adapters.doors import Agents, unknown_expert
+from events.adapters.systems import System
 from events.decode import Delivery
+from events.facts import CaseId
 from ledger.balances import TrialBalance
 from settlement.cases import CycleState, CycleStatus
 from settlement.parking import ParkReason
 from settlement.ports import Changes
 from settlement.release import release
+from tests.ticketing import a_door
 from tests.world import RATING, World, a_contract, a_plan, an_expert, at
 
 CHEAP = [{"id": "all", "price": {"model": "per_unit", "unit": "0.10"}}]
@@ -191,6 +195,22 @@ def test_an_unknown_expert_is_parked_and_settles_once_it_is_applied_and_released
     assert world.store.stored_parked == {}
 
 
+def test_an_agent_whom_no_door_listed_is_released_as_the_expert_whom_it_names_since() -> None:
+    world, door = World(), a_door(System.ZENDESK)
+    stranger = unknown_expert(door.system, "900777")
+    world.send(world.completed("C1", "2026-03-02", expert=stranger, source="zendesk/acme"))
+    [parked] = world.store.stored_parked.values()
+    world.registry.all_doors = {"acme-zendesk": door}
+    assert release(world.store, world.registry, parked.id, at("2026-03-03")).parked == 1
+    listed = {"agents": Agents(experts={"900777": "maya"})}
+    world.registry.all_doors = {"globex-zendesk": door.model_copy(update=listed | {"client": "globex"})}
+    assert release(world.store, world.registry, parked.id, at("2026-03-03")).parked == 1
+    world.registry.all_doors |= {"acme-zendesk": door.model_copy(update=listed)}
+    release(world.store, world.registry, parked.id, at("2026-03-03"))
+    assert world.balance("expert/maya/payable") == "-0.59"
+    assert world.store.stored_parked == {}
+
+
 def test_an_unpriced_resolution_is_parked_and_not_charged_nothing() -> None:
     rates = [{"id": "chat", "match": {"channel": ["chat"]}, "price": {"model": "per_unit", "unit": "0.99"}}]
     world = World(contract=a_contract(rates=rates))
@@ -302,3 +322,32 @@ def test_what_was_carried_waits_over_months_without_a_contract() -> None:
     for number in range(5):
         world.send(world.completed(f"D{number}", "2026-05-10"))
     assert world.close("2026-06-02").total == 60
+
+
+def test_facts_of_a_client_without_a_contract_are_parked_once_each_with_what_to_do() -> None:
+    world = World()
+    world.registry.contract_histories.clear()
+    one, two = world.completed("C1", "2026-03-02"), world.completed("C2", "2026-03-02")
+
+    settled = world.send(one, two, one)
+
+    assert (settled.parked, settled.facts, settled.failed) == (3, 0, {})  # as often as delivered
+    assert [(it.reason, it.detail) for it in world.store.parked()] == [
+        (ParkReason.UNKNOWN_CLIENT, "there is no contract for acme; apply one")
+    ] * 2
+    assert world.entries() == []
+
+
+def test_a_case_that_is_put_aside_keeps_what_had_settled_and_waits_for_nothing() -> None:
+    world = World(contract=a_contract(rating=RATING))
+    world.send(world.completed("C1", "2026-03-02"), world.rated("C1", "2026-03-02T01:00:00", 5))
+    world.send(world.completed("C2", "2026-03-02"))
+    world.registry.contract_histories["acme"] = ContractHistory("acme", (a_contract(starts_on="2027-01-01"),))
+    world.send(world.rated("C1", "2026-03-03", 4), world.rated("C2", "2026-03-03", 4))
+
+    settled, waiting = (world.store.stored_cases["acme", CaseId(name)] for name in ("C1", "C2"))
+    assert [state.status for state in settled.cycles] == [CycleStatus.CHARGED]
+    assert [(state.number, state.status, state.why) for state in waiting.cycles] == [
+        (1, CycleStatus.PARKED, ParkReason.CONTRACT_NOT_IN_FORCE)
+    ]
+    assert (settled.due_at, waiting.due_at) == (None, None)

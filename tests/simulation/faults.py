@@ -129,9 +129,11 @@ def aws_kinds(operation: str, declared: Sequence[str]) -> tuple[str, ...]:
         kinds += ["rival"]
     kinds += {
         "BatchGetItem": ["partial"] * 3,
+        "BatchWriteItem": ["partial", "rival"],
         "Query": ["short_page", "stale_index"],
         "Scan": ["short_page"],
         "SendMessageBatch": ["partial"] * 3,
+        "PutEvents": ["partial"] * 3,
     }.get(operation, [])
     return tuple(kinds)
 

@@ -5,10 +5,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from infra.aws.tables import TABLES
 from tests.simulation import expected
+from tests.simulation.aws import Cloud
 from tests.simulation.cases import CaseCheck, Documents, read_documents
 from tests.simulation.expected import Json
 from tests.simulation.history import MARKER
@@ -17,6 +19,7 @@ from tests.simulation.simulation import Simulation
 
 _FINISHED = {"sent", "paid", "failed", "reversed"}
 _MOST_SHOWN = 3
+_QUARTER = timedelta(minutes=15)
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Checker:
         yield from _counters(simulation, documents, is_open)
         yield from self._owed(cloud.items("holds"))
         yield from self._prepaid(documents)
+        yield from _waiting(cloud)
         yield from self._transfers(simulation)
         if simulation.log.marked:
             yield f"personal data in a log: {simulation.log.marked[:200]}"
@@ -140,6 +144,7 @@ class Checker:
         documents = read_documents(simulation.cloud)
         yield from (f"{name} holds {len(it.messages)} messages" for name, it in simulation.waiting().items())
         yield from self._cases(simulation, documents)
+        yield from (f"the bucket {it['ends']} was not forgotten" for it in simulation.cloud.items("due"))
         yield from _invoices(documents)
         yield from _all_facts(simulation)
         yield from self._payouts_at_stripe(simulation)
@@ -210,6 +215,19 @@ class Checker:
         for line in sorted({*owed, *booked}):
             if owed[line] != booked.get(line, 0):
                 yield f"{line}: Stripe asks for {owed[line]}, the ledger for {booked.get(line, 0)}"
+
+
+def _waiting(cloud: Cloud) -> Iterator[str]:
+    """Every case that waits is in a bucket that is looked at within a quarter of an hour of its window's end."""
+    looked_at = defaultdict[tuple[str, str], list[datetime]](list)
+    for bucket in cloud.items("due"):
+        for case_id in json.loads(bucket["cases"]):
+            looked_at[bucket["client"], case_id].append(expected.instant(bucket["ends"].partition("#")[0]))
+    for item in cloud.items("cases"):
+        if "due_at" in item:
+            due_at, key = expected.instant(item["due_at"]), (item["client_shard"].partition("#")[0], item["case_id"])
+            if not any(due_at <= ends < due_at + _QUARTER for ends in looked_at[key]):
+                yield f"{key} waits for {due_at} and is looked at only at {looked_at[key]}"
 
 
 def _payouts(simulation: Simulation) -> Iterator[Json]:

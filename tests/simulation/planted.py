@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 from billing import charges
 from billing.periods import PeriodState
 from infra.aws import store
-from infra.aws.tables import BookItem, CaseItem, EntryItem, HoldItem
+from infra.aws.tables import BookItem, CaseItem, EntryItem
 from infra.stripe.experts import StripeExperts
 from payouts.payouts import Payout
 from settlement import activity, decide, incentives, plan_payouts, send_payouts, settle
+from settlement.due_buckets import due_buckets
 from settlement.ports import Changes
 from tests.simulation.seeds import play
 
@@ -47,10 +48,13 @@ class Planted:
 def _unconditional(*models: Any) -> tuple[Change, ...]:  # noqa: ANN401  # PynamoDB's models
     """Items of these models are put whatever is there already."""
     original = store._puts  # noqa: SLF001  # planted where the conditions are
+    conditional = ("ConditionExpression", "ExpressionAttributeValues")
 
-    def puts(changes: Changes) -> Iterator[tuple[Any, Any]]:
-        for item, condition in original(changes):
-            yield item, None if isinstance(item, models) else condition
+    def puts(changes: Changes) -> Iterator[dict[str, Any]]:
+        tables = {model.Meta.table_name for model in models}
+        for write in original(changes):
+            ignored = conditional if write["TableName"] in tables else ()
+            yield {name: value for name, value in write.items() if name not in ignored}
 
     return ((store, "_puts", puts),)
 
@@ -90,24 +94,14 @@ def _duplicate_not_known() -> tuple[Change, ...]:
 
 
 def _released_hold_ignored() -> tuple[Change, ...]:
-    original = store._write  # noqa: SLF001
+    original = store._updates  # noqa: SLF001
 
-    def write(transaction: Any, changes: Changes, released: frozenset[int]) -> None:  # noqa: ANN401
-        original(cast(Any, _Unchecked(transaction)), changes, released)
+    def updates(changes: Changes, released: frozenset[int]) -> Iterator[dict[str, Any]]:
+        for write in original(changes, released):
+            is_hold = write.get("ConditionExpression") == "attribute_not_exists(released)"
+            yield {name: value for name, value in write.items() if not is_hold or name != "ConditionExpression"}
 
-    class _Unchecked:
-        def __init__(self, transaction: Any) -> None:  # noqa: ANN401
-            self._transaction = transaction
-
-        def update(self, item: Any, **asked: Any) -> None:  # noqa: ANN401
-            if isinstance(item, HoldItem):
-                asked.pop("condition", None)
-            self._transaction.update(item, **asked)
-
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-            return getattr(self._transaction, name)
-
-    return ((store, "_write", write),)
+    return ((store, "_updates", updates),)
 
 
 def _cap_not_counted() -> tuple[Change, ...]:
@@ -176,6 +170,10 @@ def _parked_dropped() -> tuple[Change, ...]:
     return ((settle._Group, "_park", lambda _self, _parked: None),)  # noqa: SLF001
 
 
+def _put_off_and_forgotten() -> tuple[Change, ...]:
+    return ((store, "due_buckets", lambda cases: due_buckets([case for case in cases if case.revision == 1])),)
+
+
 PLANTED = (
     Planted(
         "dropped_conditions_of_journal",
@@ -195,7 +193,7 @@ PLANTED = (
         "retry_with_new_key",
         "each call to Stripe has a key of its own, and nobody looks for a transfer",
         _new_key_for_each_call,
-        (2, 500),
+        (10, 500),
     ),
     Planted("duplicate_not_recognised", "a fact that is there is taken in again", _duplicate_not_known, (1, 500)),
     Planted(
@@ -223,6 +221,13 @@ PLANTED = (
     Planted("weeks_never_lowered", "a reversal stays counted in its week", _weeks_added_only, (1, 500)),
     Planted("refused_payout_is_lost", "a refused payout is not given back", _released_payout_not_given_back, (2, 1500)),
     Planted("award_without_hold", "an incentive is posted and not held", _award_not_remembered, (1, 500), in_ci=True),
+    Planted(
+        "put_off_in_no_bucket",
+        "a case that waits for another time than at first is not looked at then",
+        _put_off_and_forgotten,
+        (1, 500),
+        in_ci=True,
+    ),
     Planted("parked_is_dropped", "what cannot be decided is not kept", _parked_dropped, (1, 500)),
 )
 

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from billing.prepaid import Lot
 from events.facts import format_instant
-from functions import receive_stripe_event, stripe_wiring, wiring
+from functions import receive_stripe_event, registry_wiring, stripe_wiring, wiring
 from infra.aws.queues import queue
 from infra.aws.store import DynamoStore
 from infra.aws.tables import bind
@@ -32,7 +32,7 @@ from settlement.bank_leg import follow_account
 from settlement.invoicing import InvoiceDiffers
 from settlement.prepaid import buy_credits
 from settlement.release import release
-from tests.simulation.aws import Cloud, Queue, model_client
+from tests.simulation.aws import SERVICES, Cloud, Queue, model_client
 from tests.simulation.faults import Context, Crash, Faults
 from tests.simulation.history import MARKER, Sent, tell_history
 from tests.simulation.stripe_calls import API_KEY, BASE, SECRETS, StripeDouble, client_class, webhook_call
@@ -42,7 +42,6 @@ STACK = "simulated"
 _PLAYS_UNTIL = at(STARTS_ON) + timedelta(days=72)
 _RESTS_AT = at(STARTS_ON) + timedelta(days=112)
 _REST_DAYS = 7
-_READS = ("dynamodb", "sqs", "secretsmanager")
 # Whatever is struck, the engine never says these: they mean that it is wrong itself.
 NEVER = (LedgerError, PayoutStuck, InvoiceDiffers)
 # Which function takes a queue's messages, and how many at once at most.
@@ -110,7 +109,7 @@ class Simulation:
 
     def run(self) -> None:
         """Play everything, come to rest without faults, and check; raises Violation."""
-        with self._installed():
+        with self.installed():
             self._begin()
             self.faults.rate = self.fault_rate
             while self._agenda:
@@ -147,7 +146,7 @@ class Simulation:
         self.stripe.set_clock(self.now)
 
     @contextmanager
-    def _installed(self) -> Iterator[None]:
+    def installed(self) -> Iterator[None]:
         """The functions' own wiring, with AWS and Stripe answered in this process and no waiting."""
         environment = {"SOLVENT_STACK": STACK, "SOLVENT_STRIPE_API_BASE": BASE, "AWS_DEFAULT_REGION": "us-east-1"}
         no_wait = SimpleNamespace(sleep=lambda _seconds: None)
@@ -158,15 +157,15 @@ class Simulation:
             stack.enter_context(patch("botocore.endpoint.time", no_wait))
             stack.enter_context(patch("stripe.RequestsClient", client_class(self.stripe, self.faults)))
             stack.enter_context(self._quiet_logs())
-            clients = [model_client(service) for service in _READS]
-            _forget()
+            clients = [model_client(service) for service in SERVICES]
+            forget()
             connection = bind(STACK, region="us-east-1", host="http://simulated")
             connection._client = clients[0]  # noqa: SLF001  # PynamoDB would make another one for each simulation
             for client in clients:
                 self.cloud.attach(client)
                 stack.callback(self.cloud.detach, client)
-            stack.callback(_forget)
-            stack.enter_context(patch.object(wiring, "bind", lambda _stack: connection))
+            stack.callback(forget)
+            stack.enter_context(patch.object(registry_wiring, "bind", lambda _stack: connection))
             self.cloud.create_tables()
             yield
 
@@ -174,8 +173,7 @@ class Simulation:
     def _quiet_logs(self) -> Iterator[None]:
         streams = [
             (handler, handler.stream)
-            for logger in (wiring.logger, receive_stripe_event.logger)
-            for handler in logger.handlers
+            for handler in wiring.logger.handlers
             if isinstance(handler, logging.StreamHandler)
         ]
         for handler, _ in streams:
@@ -506,11 +504,12 @@ class Simulation:
         return {name: it for name, it in self.cloud.queues.items() if it.messages or it.dead}
 
 
-def _forget() -> None:
+def forget() -> None:
     """What a function keeps for the life of its process is made anew."""
     caches: tuple[Any, ...] = (
         wiring.store,
         wiring.registry,
+        registry_wiring.connection,
         stripe_wiring.stripe,
         queue,
         receive_stripe_event._keys,  # noqa: SLF001  # a cold start has no cache either

@@ -1,0 +1,1 @@
+"""The HTTP API under /v1: who may ask what, and what each role is shown."""

@@ -1,0 +1,1 @@
+"""Helpdesks that have to be asked."""

@@ -1,0 +1,1 @@
+"""Webhooks on their way out: queued in order, sent safely, and what became of each."""
