@@ -47,6 +47,7 @@ from infra.aws.tables import (
     sortable,
 )
 from infra.aws.wire import (
+    KEYS_PER_READ,
     Attributes,
     Place,
     Write,
@@ -88,7 +89,6 @@ if TYPE_CHECKING:  # see infra/aws/documents.py
 
 CASE_SHARDS = 16
 BOOK_SHARDS = 8
-KEYS_PER_READ = 100
 _AVAILABLE = "available"
 _PREPAID_KEY = "prepaid"  # stands in the place of a period
 _UNFINISHED = "yes"

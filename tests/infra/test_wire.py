@@ -26,6 +26,11 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCOUNT_ID", "123456789012")  # for which botocore would choose an endpoint of its own
 
 
+def botocores_own() -> Any:  # noqa: ANN401  # boto3 makes its clients at run time
+    """A client as boto3 makes it, of a session of its own, since the default one keeps its credentials."""
+    return boto3.Session("testing", "testing", region_name="us-east-1").client("dynamodb")
+
+
 class Wire:
     """Takes a client's requests, and gives the answer that it was told to give."""
 
@@ -44,7 +49,7 @@ class Wire:
 
 
 def test_a_transaction_goes_out_as_botocore_would_send_it() -> None:
-    connection, plain = bind("test", region="us-east-1"), boto3.client("dynamodb", region_name="us-east-1")
+    connection, plain = bind("test", region="us-east-1"), botocores_own()
     ours, theirs = Wire(connection.client, {}), Wire(plain, {})
     key, values = {"expert": "maya", "kind": "USD#available"}, {":added": {"N": "-5"}}
     with patch("uuid.uuid4", return_value="one-token"):
@@ -108,7 +113,7 @@ def test_other_calls_are_made_by_botocore_as_ever() -> None:
 def test_an_item_is_received_as_botocore_would_give_it() -> None:
     stored = encoded(ITEM)
     answer = {"Responses": {"test-books": [stored]}, "UnprocessedKeys": {}}
-    connection, plain = bind("test", region="us-east-1"), boto3.client("dynamodb", region_name="us-east-1")
+    connection, plain = bind("test", region="us-east-1"), botocores_own()
     Wire(connection.client, answer)
     Wire(plain, answer)
     asked: Any = {"RequestItems": {"test-books": {"Keys": [{"book": {"S": "client/acme"}}]}}}

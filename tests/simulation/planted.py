@@ -219,7 +219,7 @@ PLANTED = (
         (2, 1500),
     ),
     Planted("weeks_never_lowered", "a reversal stays counted in its week", _weeks_added_only, (1, 500)),
-    Planted("refused_payout_is_lost", "a refused payout is not given back", _released_payout_not_given_back, (2, 1500)),
+    Planted("refused_payout_is_lost", "a refused payout is not given back", _released_payout_not_given_back, (3, 1500)),
     Planted("award_without_hold", "an incentive is posted and not held", _award_not_remembered, (1, 500), in_ci=True),
     Planted(
         "put_off_in_no_bucket",
