@@ -41,7 +41,7 @@ bench: .venv/installed ## measurements, also written to build/bench.json
 
 .PHONY: simulate
 simulate: .venv/installed ## months of faults against the books; RESOLUTIONS=100000, written to build/simulation.json
-	@$(BIN)/python -m tests.simulation --resolutions $(RESOLUTIONS)
+	@$(BIN)/python -m tests.simulation --resolutions $(RESOLUTIONS) --crash-points
 
 .PHONY: simulate-planted
 simulate-planted: .venv/installed ## bugs put into the engine on purpose: the simulator has to find each

@@ -9,15 +9,17 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.simulation.crash_points import crash_points
 from tests.simulation.invariants import Checker
 from tests.simulation.simulation import Simulation, Violation
+from tests.simulation.tried import Tried, summed
 
 PER_SEED = 5_000
 REPORT = Path("build/simulation.json")
@@ -88,10 +90,22 @@ def main() -> int:
                 progress.update(task, advance=outcome.resolutions, description=f"{found} violations")
         except KeyboardInterrupt:
             interrupted = True
-    _write_report(asked, outcomes, time.monotonic() - began, resumed, interrupted=interrupted)
+    seconds = time.monotonic() - began
+    tried = {} if interrupted or not asked.crash_points else _try_crash_points(asked.workers)
+    _write_report(asked, outcomes, tried, seconds, resumed, interrupted=interrupted)
     if not interrupted:
         kept.forget()
-    return _tell(asked, outcomes, interrupted=interrupted)
+    return _tell(asked, outcomes, tried, interrupted=interrupted)
+
+
+def _try_crash_points(workers: int) -> dict[str, Tried]:
+    found = list[Tried]()
+    for number, one in enumerate(crash_points(workers), start=1):
+        found.append(one)
+        failed = sum(len(it.failed) for it in found)
+        sys.stderr.write(f"\rcrash points of {number} scenes tried, {failed} not recovered from ")
+    sys.stderr.write("\n")
+    return summed(found)
 
 
 class Kept:
@@ -129,6 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one for each core)")
     parser.add_argument("--per-seed", type=int, default=PER_SEED, help=f"resolutions of one seed ({PER_SEED})")
     parser.add_argument("--faults", type=int, default=60, help="faults in 10,000 calls (60)")
+    parser.add_argument("--crash-points", action="store_true", help="then try every crash point of every workflow")
     return parser.parse_args()
 
 
@@ -152,7 +167,13 @@ def _leave_interrupts_to_parent() -> None:
 
 
 def _write_report(
-    asked: argparse.Namespace, outcomes: list[Outcome], seconds: float, resumed: int, *, interrupted: bool
+    asked: argparse.Namespace,
+    outcomes: list[Outcome],
+    tried: Mapping[str, Tried],
+    seconds: float,
+    resumed: int,
+    *,
+    interrupted: bool,
 ) -> None:
     totals = {name: Counter[str]() for name in _COUNTERS}
     for outcome in outcomes:
@@ -167,6 +188,7 @@ def _write_report(
         "seconds": round(seconds, 1),
         "resolutions_per_second": round((played - resumed) / seconds, 1),
         "cpu_seconds": round(sum(it.seconds for it in outcomes), 1),
+        "crash_points": {name: it.described() for name, it in tried.items()},
         "violations": [vars(it) | {"repeat": _repeat(it)} for it in outcomes if it.violation],
         **{name: dict(sorted((+counter).items())) for name, counter in totals.items()},
         "seeds": [[it.seed, it.resolutions, it.steps, it.digest] for it in sorted(outcomes, key=lambda it: it.seed)],
@@ -175,15 +197,20 @@ def _write_report(
     REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def _tell(asked: argparse.Namespace, outcomes: list[Outcome], *, interrupted: bool) -> int:
+def _tell(asked: argparse.Namespace, outcomes: list[Outcome], tried: Mapping[str, Tried], *, interrupted: bool) -> int:
     bad = [outcome for outcome in outcomes if outcome.violation]
     for outcome in bad:
         sys.stderr.write(f"\n{outcome.violation}\n  repeat it: {_repeat(outcome)}\n")
+    lost = [f"{it.workflow}: {what}" for it in tried.values() for what in it.failed]
+    sys.stderr.write("".join(f"{what}\n" for what in lost))
     played, struck = sum(it.resolutions for it in outcomes), sum(sum(it.faults.values()) for it in outcomes)
     end = f" (interrupted; {asked.resolutions:,} were asked for)" if interrupted else ""
     counts = f"{played:,} resolutions of {len(outcomes)} seeds, {struck:,} faults, {len(bad)} violations"
     sys.stdout.write(f"{counts}{end}: {REPORT}\n")
-    return 1 if bad or interrupted else 0
+    if tried:
+        points = sum(it.points for it in tried.values())
+        sys.stdout.write(f"{points:,} crash points of {len(tried)} workflows, {len(lost)} not recovered from\n")
+    return 1 if bad or lost or interrupted else 0
 
 
 def _repeat(outcome: Outcome) -> str:
