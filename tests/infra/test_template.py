@@ -347,3 +347,12 @@ def test_alarms_of_the_second_template_exist_in_the_first(resources: dict[str, R
 
     assert len(watched) == 5
     assert watched <= named
+
+
+def test_archives_are_built_and_compiled_for_the_runtime_of_the_functions(resources: dict[str, Resource]) -> None:
+    makefile = (PROJECT_ROOT / "Makefile").read_text()
+    [runtime] = {it["Properties"]["Runtime"] for it in of_type(resources, "AWS::Lambda::Function").values()}
+    version = runtime.removeprefix("python")
+    assert f"LAMBDA_PYTHON ?= {runtime}\n" in makefile
+    assert f"--python-version {version} " in makefile
+    assert f"sys.version_info[:2] != ({version.replace('.', ', ')})" in makefile
