@@ -5,6 +5,7 @@ SERVE ?= 1
 RESOLUTIONS ?= 100000
 WORKERS ?= 2
 CASES ?= 500
+HLEDGER ?= hledger
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -51,13 +52,21 @@ simulate-planted: .venv/installed ## bugs put into the engine on purpose: the si
 mutate: .venv/installed ## mutants of the engine, each to be noticed by a test; PACKAGES=ledger, written to build/mutation.json
 	@$(BIN)/python -m tests.mutation $(PACKAGES) --workers $(WORKERS)
 
+.PHONY: journals
+journals: .venv/installed ## the ledger of the run as journals, checked by bean-check and by hledger; HLEDGER=hledger
+	@$(BIN)/solvent finance formats --format beancount --to build/journals
+	@$(BIN)/bean-check build/journals/ledger.beancount
+	@$(BIN)/solvent finance formats --format hledger --to build/journals
+	@$(HLEDGER) --file build/journals/ledger.journal check --strict
+	@echo "bean-check and hledger accept the ledger, and every balance is what it says"
+
 .PHONY: check
 check: .venv/installed ## ruff, mypy, import rules, template lint, generated documents
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/cfn-lint template.yaml infra/aws-only.yaml
+	@$(BIN)/cfn-lint template.yaml infra/aws-only.yaml infra/athena-views.yaml
 	@$(BIN)/python -m docs.generate --check
 
 .PHONY: format
@@ -68,20 +77,24 @@ format: .venv/installed ## rewrite the sources in the agreed form
 .PHONY: lock
 lock: .venv/installed ## resolve the lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" --extra exports pyproject.toml -o requirements-exports.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" --extra cli --extra dev pyproject.toml -o requirements-dev.lock
 
 # Called by `sam build --build-in-source` for each function: its runtime packages, and nothing else. They are compiled,
 # for Lambda keeps no compiled code: a cold start would compile all that it imports, and take five times as long.
 LAMBDA_PYTHON ?= python3.13
+LAMBDA_PACKAGES := requirements.lock
+# The only one with DuckDB, which is larger than all the rest together.
+build-ExportLedger: LAMBDA_PACKAGES := requirements-exports.lock
 build-%:
 	@$(LAMBDA_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
 		{ echo "$(LAMBDA_PYTHON) is not Python 3.13, the functions' runtime; set LAMBDA_PYTHON to one that is"; exit 2; }
 	@mkdir -p "$(ARTIFACTS_DIR)/infra"
 	@cp -R billing events functions ledger payouts settlement "$(ARTIFACTS_DIR)/"
-	@cp -R infra/__init__.py infra/aws infra/stripe infra/webhooks "$(ARTIFACTS_DIR)/infra/"
+	@cp -R infra/__init__.py infra/replacing.py infra/aws infra/exports infra/stripe infra/webhooks "$(ARTIFACTS_DIR)/infra/"
 	@find "$(ARTIFACTS_DIR)" \( -name __pycache__ -o -name '*.md' \) -prune -exec rm -rf {} +
 	@$(BIN)/uv pip install --quiet --target "$(ARTIFACTS_DIR)" --python-platform aarch64-manylinux_2_28 \
-		--python-version 3.13 --only-binary :all: --require-hashes -r requirements.lock
+		--python-version 3.13 --only-binary :all: --require-hashes -r $(LAMBDA_PACKAGES)
 	@$(LAMBDA_PYTHON) -m compileall -q -j 0 --invalidation-mode unchecked-hash "$(ARTIFACTS_DIR)"
 
 .PHONY: clean

@@ -1,10 +1,13 @@
-"""Exports: entries a second of one core to CSV and Parquet, and a trial balance over a million entries."""
+"""Exports: entries a second of one core to Parquet, memory for a million entries, and a trial balance over them."""
 
+import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,31 +17,46 @@ from typing import Any
 
 import duckdb
 from botocore.awsrequest import AWSPreparedRequest
+from pydantic_core import to_json
 
 from bench.figures import Figure
 from bench.replay import answered
 from bench.timing import Spread, spread
-from cli.finance import trial_balance_rows
+from infra.aws.sealed_entries import from_decoded
 from infra.aws.store import BOOK_SHARDS, DynamoStore, _entry_item
 from infra.aws.tables import bind
-from infra.aws.wire import encoded
-from infra.exports import export_ledger, parquet_path
+from infra.aws.wire import Attributes, encoded
+from infra.exports import export_ledger, open_export
+from infra.exports.slices import PARQUET, Journal
+from infra.ledger_views import open_views
 from ledger.accounts import (
     COST_BASE,
     COST_BONUS,
     REVENUE_RESOLUTIONS,
+    Account,
     client_unbilled,
     expert_payable,
 )
-from ledger.books import Head, append
-from ledger.entries import Book, Entry, EntryId, RecordedEntry, client_book, evidence, postings
+from ledger.books import GENESIS, Head, append, chained_hash
+from ledger.entries import (
+    Book,
+    Entry,
+    EntryId,
+    RecordedEntry,
+    canonical_content,
+    client_book,
+    evidence,
+    postings,
+)
 from ledger.posting_rules import Reason
+from ledger.sealed import SealedEntry
 
 RUNS = 3
-ENTRIES = 30_000
+ENTRIES = 50_000  # one slice
 ALL_ENTRIES = 1_000_000
 TARGET = 50_000
-_FIRST = datetime(2026, 10, 1, 8, tzinfo=UTC)
+MOST_MEGABYTES = 500
+_FIRST, _SECOND_MONTH = datetime(2026, 10, 1, 8, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 _CLIENT, _EXPERTS = "acme", 200
 _PER_PAGE = 900  # about 1 MB, where DynamoDB ends a page
 # A Python that has beancount, if there is one; see README.md.
@@ -47,33 +65,45 @@ BEANCOUNT = "BENCH_BEANCOUNT_PYTHON"
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One book, in memory."""
+    """One book, as decoded items in memory."""
 
-    entries_of_book: Sequence[RecordedEntry]
+    items: Sequence[Attributes]
     last: Head
-
-    def head(self, book: Book) -> Head:
-        del book
-        return self.last
-
-    def heads_of(self, books: Collection[Book]) -> Mapping[Book, Head]:
-        return dict.fromkeys(books, self.last)
 
     def heads(self) -> Iterator[Head]:
         yield self.last
 
-    def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
+    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:
         del book
-        yield from self.entries_of_book[after:]
+        return map(from_decoded, self.items[after:last])
+
+
+@dataclass(slots=True)
+class _Made:
+    """One book of any length, whose entries are made while they are read, in order and never kept."""
+
+    last: Head
+    made: SealedEntry | None = None
+
+    def heads(self) -> Iterator[Head]:
+        yield self.last
+
+    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:
+        if after and self.made:
+            yield self.made  # the last one of the slice before
+        first = self.made.seq if self.made else 0
+        for place in range(first, last):
+            self.made = _sealed(book, place, self.made.chain_hash if self.made else GENESIS)
+            yield self.made
 
 
 def measure() -> list[Figure]:
-    """The export from decoded entries and from items, then the trial balance, each beside its baselines."""
+    """The export from decoded items and with reads, its memory, then the trial balance, each beside its baselines."""
     entries, head = _book(ENTRIES)
     with TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "export"
-        figures = _exports(entries, head, folder)
-        return [*figures, *_trial_balances(folder, Path(scratch))]
+        figures = _exports(entries, head, Path(scratch) / "export")
+        large = Path(scratch) / "large"
+        return [*figures, _memory(large), *_trial_balances(large, Path(scratch))]
 
 
 def _book(number: int) -> tuple[tuple[RecordedEntry, ...], Head]:
@@ -88,6 +118,30 @@ def _book(number: int) -> tuple[tuple[RecordedEntry, ...], Head]:
 
 
 def _settled(book: Book, place: int, at: datetime) -> Entry:
+    amounts, proof = _content(place)
+    return Entry(
+        id=EntryId(f"charge:{_CLIENT}/{proof['case']}/1:1"),
+        book=book,
+        reason=Reason.SETTLED,
+        postings=postings(amounts, "USD"),
+        effective_on=date.fromisoformat(at.date().isoformat()),
+        evidence=evidence(proof),
+    )
+
+
+def _sealed(book: Book, place: int, chain_before: str) -> SealedEntry:
+    """The same without an object for each entry, in November."""
+    amounts, proof = _content(place)
+    at = _SECOND_MONTH + timedelta(seconds=place * 12 // 5)
+    lines, told = to_json([[account, "USD", minor] for account, minor in amounts if minor]), evidence(proof)
+    id_, reason, day = f"charge:{_CLIENT}/{proof['case']}/1:1", Reason.SETTLED.value, at.date().isoformat()
+    content_hash = hashlib.sha256(canonical_content((id_, book, reason, day), lines, told)).hexdigest()
+    chain_hash = chained_hash(content_hash, place + 1, at.isoformat(), chain_before)
+    recorded_at = at.isoformat().replace("+00:00", "Z")
+    return SealedEntry(place + 1, id_, reason, lines.decode(), day, recorded_at, told, content_hash, chain_hash)
+
+
+def _content(place: int) -> tuple[Sequence[tuple[Account, int]], Mapping[str, object]]:
     case, base, bonus = f"ZD-{4_071_000_000 + place}", 55 + place % 20, 15 * (place % 3)
     amounts = (
         (client_unbilled(_CLIENT), 99),
@@ -101,27 +155,21 @@ def _settled(book: Book, place: int, at: datetime) -> Entry:
     proof = {"case": case, "contract": "2026-10", "cycle": 1, "facts": facts, "list_price": "99", "ordinal": place + 1}
     proof |= {"plan": "us-share@2026-10-01", "rate": "chat-and-email", "rating": 10_000, "trace": trace}
     proof |= {"release_on": "2026-11-09", "share_of": "list_price", "why": "charged"}
-    return Entry(
-        id=EntryId(f"charge:{_CLIENT}/{case}/1:1"),
-        book=book,
-        reason=Reason.SETTLED,
-        postings=postings(amounts, "USD"),
-        effective_on=date.fromisoformat(at.date().isoformat()),
-        evidence=evidence(proof),
-    )
+    return amounts, proof
 
 
 # -- exports -----------------------------------------------------------------------------------------------------------
 
 
 def _exports(entries: Sequence[RecordedEntry], head: Head, folder: Path) -> list[Figure]:
-    pages = _Pages.of(entries, head)
-    export_ledger(_Decoded(entries, head), folder)
-    [parquet] = (parquet_path(folder, month) for month in ("2026-10",))
+    pages, decoded = _Pages.of(entries, head), _Decoded([_entry_item(it) for it in entries], head)
+    _export(decoded, folder)
+    files = enumerate(sorted(folder.rglob("*.parquet")))
+    copied = [path.rename(folder.with_name(f"{number}.parquet")) for number, path in files]
     work: dict[str, Callable[[], object]] = {
-        "decoded": lambda: export_ledger(_Decoded(entries, head), folder),
-        "items": lambda: export_ledger(pages.store(), folder),
-        "reading": lambda: _exhaust(pages.store().entries(head.book)),
+        "decoded": lambda: _export(decoded, folder),
+        "items": lambda: _export(pages.store(), folder),
+        "reading": lambda: _exhaust(pages.store().sealed(head.book, 0, head.seq)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in (*work, "copy")}
     for _ in range(RUNS):
@@ -129,23 +177,53 @@ def _exports(entries: Sequence[RecordedEntry], head: Head, folder: Path) -> list
             started = process_time()
             run()
             seconds[name].append(process_time() - started)
-        seconds["copy"].append(_copy(parquet, folder.with_name("copied.parquet")))
+        seconds["copy"].append(sum(_copy(path, folder.with_name("copied.parquet")) for path in copied))
     spreads = {name: spread(found) for name, found in seconds.items()}
-    unit, copied = "entries a second of one core, to CSV and Parquet", _rate(spreads["copy"])
+    unit, rate = "entries a second of one core, to Parquet", _rate(spreads["copy"])
     detail = {"entries": len(entries), "postings": sum(len(it.entry.postings) for it in entries), "runs": RUNS}
     return [
         Figure(
-            "export from decoded entries / DuckDB's own COPY of the same rows to Parquet",
+            "export from decoded items, hashes checked / DuckDB's own COPY of the same rows",
             _rate(spreads["decoded"]),
-            copied,
+            rate,
             unit=unit,
             target=TARGET,
             at_least=True,
             detail=detail,
         ),
-        Figure("export with reading and decoding / the same", _rate(spreads["items"]), copied, unit=unit),
-        Figure("reading and decoding alone / the same", _rate(spreads["reading"]), copied, unit="entries a second"),
+        Figure("export with reading and decoding / the same", _rate(spreads["items"]), rate, unit=unit),
+        Figure("reading and decoding alone / the same", _rate(spreads["reading"]), rate, unit="entries a second"),
     ]
+
+
+def _export(journal: Journal, folder: Path) -> None:
+    """As a first run, which writes all."""
+    shutil.rmtree(folder, ignore_errors=True)
+    export_ledger(journal, folder)
+
+
+def _memory(folder: Path) -> Figure:
+    """The peak of a process that exports a million entries, beside that of one that exports a tenth of them."""
+    found = {}
+    for number in (ALL_ENTRIES // 10, ALL_ENTRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [sys.executable, "-m", "bench.exporting", str(folder), str(number)]
+        found[number] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603  # this module
+    few, many = found.values()
+    name = f"memory of the export of {ALL_ENTRIES:,} entries"
+    detail = {"megabytes_for_a_tenth": few, "of": "the whole process, Python and DuckDB"}
+    return Figure(name, many, unit="megabytes at the peak", target=MOST_MEGABYTES, detail=detail)
+
+
+def export_made(folder: Path, number: int) -> int:
+    """Export so many entries that are made while they are read; the process's peak in megabytes."""
+    first = _Made(Head(client_book(_CLIENT), number))
+    _exhaust(first.sealed(first.last.book, 0, number))
+    if first.made is None:
+        raise ValueError("give a number of entries above zero")
+    _export(_Made(Head(first.last.book, number, first.made.chain_hash)), folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _rate(taken: Spread) -> int:
@@ -162,7 +240,7 @@ def _copy(source: Path, target: Path) -> float:
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("CREATE TABLE rows AS SELECT * FROM read_parquet(?)", [str(source)])
         started = process_time()
-        connection.table("rows").write_parquet(str(target), compression="zstd")
+        connection.execute(f"COPY rows TO '{target}' ({PARQUET})")
         return process_time() - started
 
 
@@ -221,23 +299,18 @@ def _page(items: Sequence[str], start: int) -> bytes:
 
 
 def _trial_balances(folder: Path, scratch: Path) -> list[Figure]:
-    """Wall seconds over an export of a million entries: those that were exported, again and again under other names."""
-    source, large = parquet_path(folder, "2026-10"), scratch / "large"
-    target = parquet_path(large, "2026-10")
-    target.parent.mkdir(parents=True)
-    times = -(-ALL_ENTRIES // ENTRIES)
-    with duckdb.connect() as connection:
-        connection.execute(
-            f"COPY (SELECT r.* REPLACE (r.entry_id || '-' || t.i AS entry_id, r.seq + t.i * {ENTRIES} AS seq)"  # noqa: S608  # numbers of our own
-            f" FROM range({times}) t(i), read_parquet('{source}') r WHERE r.seq + t.i * {ENTRIES} <= {ALL_ENTRIES}"
-            f" ORDER BY t.i, r.seq, r.line) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
-        )
-    own = spread([_timed(lambda: trial_balance_rows(large)) for _ in range(RUNS)])
+    """Wall seconds over the export of a million entries."""
+    own = spread([_timed(lambda: _trial_balance(folder)) for _ in range(RUNS)])
     detail = {"entries": ALL_ENTRIES, "runs": RUNS, "cores": os.cpu_count()}
     return [
-        _compared("beancount", own, detail, lambda: _beancount(target, scratch)),
-        _compared("hledger", own, detail, lambda: _hledger(target, scratch)),
+        _compared("beancount", own, detail, lambda: _beancount(folder, scratch)),
+        _compared("hledger", own, detail, lambda: _hledger(folder, scratch)),
     ]
+
+
+def _trial_balance(folder: Path) -> list[tuple[object, ...]]:
+    with open_views(folder) as views:
+        return views.table("trial_balance").fetchall()
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -250,7 +323,7 @@ def _timed(run: Callable[[], object]) -> float:
 def _compared(other: str, own: Spread, detail: Mapping[str, Any], measure_other: Callable[[], float | str]) -> Figure:
     found = measure_other()
     return Figure(
-        figure=f"solvent trial-balance over {ALL_ENTRIES:,} entries / {other}",
+        figure=f"solvent finance trial-balance over {ALL_ENTRIES:,} entries / {other}",
         measured=round(own.least, 3),
         baseline=None if isinstance(found, str) else round(found, 1),
         unit="wall seconds",
@@ -259,12 +332,12 @@ def _compared(other: str, own: Spread, detail: Mapping[str, Any], measure_other:
     )
 
 
-def _beancount(parquet: Path, scratch: Path) -> float | str:
+def _beancount(export: Path, scratch: Path) -> float | str:
     """Seconds that beancount takes to load the same entries and to sum up its accounts; or why it was not measured."""
     python = os.environ.get(BEANCOUNT)
     if not python:
         return f"{BEANCOUNT} names no Python that has it; bench/README.md says how"
-    path = _journal(parquet, scratch / "entries.beancount", is_beancount=True)
+    path = _journal(export, scratch / "entries.beancount", is_beancount=True)
     code = (
         "import sys; from beancount import loader; from beancount.core import realization\n"
         "entries, errors, _ = loader.load_file(sys.argv[1])\n"
@@ -274,12 +347,12 @@ def _beancount(parquet: Path, scratch: Path) -> float | str:
     return _other([python, "-c", code, str(path)])
 
 
-def _hledger(parquet: Path, scratch: Path) -> float | str:
+def _hledger(export: Path, scratch: Path) -> float | str:
     """Seconds that hledger takes for its balance report of the same entries; or why it was not measured."""
     program = shutil.which("hledger")
     if not program:
         return "hledger is not on the PATH; it is a package of the system"
-    path = _journal(parquet, scratch / "entries.journal", is_beancount=False)
+    path = _journal(export, scratch / "entries.journal", is_beancount=False)
     return _other([program, "-f", str(path), "balance", "--flat"])
 
 
@@ -290,19 +363,22 @@ def _other(command: list[str]) -> float:
     return perf_counter() - started
 
 
-def _journal(parquet: Path, path: Path, *, is_beancount: bool) -> Path:
+def _journal(export: Path, path: Path, *, is_beancount: bool) -> Path:
     """The entries as a plain text journal, which both programs read with small differences."""
     name = "'\"' || entry_id || '\"'" if is_beancount else "entry_id"
     account = "'Assets:' || regexp_replace(upper(account), '[/_]', '-', 'g')"
     columns = f"effective_on, {name}, line, {account}, amount, currency"
-    with duckdb.connect() as connection, path.open("w", encoding="utf-8") as file:
-        connection.execute("CREATE VIEW rows AS FROM read_parquet(" + f"'{parquet}')")
+    with open_export(export) as connection, path.open("w", encoding="utf-8") as file:
         if is_beancount:
-            names = connection.execute(f"SELECT DISTINCT {account} FROM rows").fetchall()  # noqa: S608  # our own
+            names = connection.execute(f"SELECT DISTINCT {account} FROM postings").fetchall()  # noqa: S608  # our own
             file.writelines(f"2026-01-01 open {name}\n" for (name,) in names)
-        connection.execute(f"SELECT {columns} FROM rows ORDER BY seq, line")  # noqa: S608  # our own
+        connection.execute(f"SELECT {columns} FROM postings ORDER BY seq, line")  # noqa: S608  # our own
         while batch := connection.fetchmany(100_000):
             for day, id_, line, owner, amount, code in batch:
                 file.write(f"{day} * {id_}\n" if line == 1 else "")
                 file.write(f"  {owner}  {amount:.2f} {code}\n")
     return path
+
+
+if __name__ == "__main__":
+    print(export_made(Path(sys.argv[1]), int(sys.argv[2])))  # noqa: T201  # for _memory

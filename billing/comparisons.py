@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from billing.contracts import Contract
 from billing.invoices import InvoiceLine, LineKind, close_period
-from billing.periods import Period, PeriodState, PeriodStatus
+from billing.periods import Period, PeriodState
 from billing.pricing import total
 from ledger.money import Currency
 from ledger.records import dataclass
@@ -67,7 +67,7 @@ def _invoice_lines(contract: Contract, closed: PeriodState) -> tuple[InvoiceLine
     """The period closed anew under a contract, without the rates that it does not have."""
     known = {rate.id for rate in contract.rates}
     rates = tuple((rate, counter) for rate, counter in closed.rates if rate in known)
-    state = replace(closed, status=PeriodStatus.OPEN, rates=rates, credits=(), carried=0)
+    state = replace(closed, rates=rates, credits=())
     return close_period(contract, state, 0).invoice.lines
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from cli.options import instant
 from infra.aws.identity import caller_identity
 from infra.aws.queues import ask_to_send
 from infra.aws.registry import DynamoRegistry
@@ -30,6 +31,10 @@ class NameNotTaken(CannotStart):
     """In AWS nobody may say who they are."""
 
 
+class TimeNotTaken(CannotStart):
+    """In AWS nobody may say when something was decided."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A stack's tables; where its API is, if that is not what the stack says itself."""
@@ -50,6 +55,15 @@ class Connection:
         if by is not None:
             raise NameNotTaken("--by is for the embedded stack; in AWS you are who your credentials say you are")
         return caller_identity()
+
+    def decided_at(self, as_of: datetime | None) -> datetime:
+        """When something is decided that is kept with its time: in AWS now, on the embedded stack as they say.
+
+        Raises TimeNotTaken for a time given in AWS.
+        """
+        if as_of is not None and not self.is_embedded:
+            raise TimeNotTaken("--as-of is for the embedded stack; in AWS it is decided now")
+        return instant(as_of)
 
     def stripe(self) -> StripeGateway:
         """The platform's account at Stripe that the stack uses."""

@@ -13,8 +13,8 @@ from billing.contracts import ContractHistory, ContractNotInForce
 from billing.invoices import Invoice, InvoiceStatus, LineKind
 from billing.periods import Period, period_end, period_of
 from events.facts import format_instant
-from infra.exports import RUNS_IN_SPREADSHEETS
 from infra.replacing import replacing
+from infra.spreadsheets import RUNS_IN_SPREADSHEETS
 from ledger.errors import BookBroken
 from ledger.money import Currency, format_minor_units, parse_decimal
 from settlement.described import describe_invoice, exact_price, invoice_amounts, standing

@@ -15,6 +15,7 @@ from billing.corrections import Outcome
 from billing.periods import period_of_date
 from cli.connection import RUN_FOLDER, CannotStart, connect
 from cli.doors_app import doors_app
+from cli.finance_app import finance_app
 from cli.options import AsCsv, AsJson, By, Stack, console, instant
 from cli.payouts_app import expert_app, payouts_app
 from cli.statements_app import statements_app
@@ -23,6 +24,7 @@ from infra.aws.secrets import KeysMissing
 from infra.local.deployment import DeploymentFailed
 from infra.local.emulator import EmulatorError
 from settlement.grants import Role
+from settlement.month_close import Step
 
 app = typer.Typer(
     name="solvent",
@@ -45,6 +47,7 @@ invoice_app = typer.Typer(help="What clients are asked to pay for a month.", no_
 app.add_typer(invoice_app, name="invoice")
 app.add_typer(payouts_app, name="payouts")
 app.add_typer(expert_app, name="expert")
+app.add_typer(finance_app, name="finance")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(doors_app, name="door")
 app.add_typer(statements_app)
@@ -61,7 +64,6 @@ Proposal = Annotated[str, typer.Argument(metavar="HASH", help="The hash that `so
 ContractFiles = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Contracts as YAML files.")]
 PeriodName = Annotated[str, typer.Option("--period", help="The month, such as 2026-10.")]
 Month = typer.Option("--period", formats=["%Y-%m"], help="A month, such as 2026-10.")
-ExportFolder = Annotated[Path, typer.Option("--from", help="The folder of an export.")]
 
 
 @app.command()
@@ -464,6 +466,43 @@ def import_csv(
     raise typer.Exit(send_export(here, file, door, api, console, skip=skip))
 
 
+@app.command("close", epilog="For example: solvent close 2026-10 --by ann --until drafts")
+def close_month(  # noqa: PLR0913  # one parameter for each option
+    month: Annotated[datetime, typer.Argument(formats=["%Y-%m"], metavar="MONTH", help="A month, such as 2026-10.")],
+    *,
+    status: Annotated[bool, typer.Option("--status", help="Only show what is done, by whom and when.")] = False,
+    approved: Annotated[
+        str | None,
+        typer.Option("--approve", metavar="HASH", help="As the second person: approve what is drafted."),
+    ] = None,
+    until: Annotated[Step, typer.Option(help="The last step to run.")] = Step.PACK,
+    accept: Annotated[Step | None, typer.Option(help="A step whose blockers are left as they are.")] = None,
+    because: Annotated[str, typer.Option(help="Why they are; it is kept.")] = "",
+    folder: Annotated[Path, typer.Option(help="Where the export and the audit pack are.")] = RUN_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: as JSON.")] = False,
+    by: By = None,
+    as_of: Annotated[datetime | None, typer.Option(help="Now, on the embedded stack; AWS takes the clock's.")] = None,
+    stack: Stack = None,
+) -> None:
+    """Close a month, step by step, from parked facts to the lock, the export and the audit pack.
+
+    What is done is remembered with who did it. It stops where something blocks it, says what to do, and goes on there.
+    """
+    from cli.close import Desk, Wanted, approve, show_close  # noqa: PLC0415  # keep --help quick
+    from cli.close import close_month as run  # noqa: PLC0415  # see above
+    from infra.aws.export_bucket import signing_key  # noqa: PLC0415  # see above
+
+    here, period = connect(stack), period_of_date(month)
+    if status:
+        raise typer.Exit(show_close(here.store, period, console, as_json=as_json))
+    person, now = here.identity(by), here.decided_at(as_of)
+    if approved:
+        raise typer.Exit(approve(here.store, period, approved, person, now, console))
+    key, accepts = signing_key(here.stack), {accept: because} if accept else {}
+    desk = Desk(here.store, here.registry, here.stripe(), key.sign, key.public_key())
+    raise typer.Exit(run(desk, Wanted(period, person, now, folder, until, accepts), console))
+
+
 @app.command("reconcile", epilog="For example: solvent reconcile --csv")
 def reconcile_books(
     *,
@@ -482,34 +521,6 @@ def reconcile_books(
 
     form, here = Form(as_json, as_csv), connect(stack)
     raise typer.Exit(show_reconciliation(here.store, here.stripe(), instant(as_of), form, console, afresh=afresh))
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(help="Where the export goes; an earlier one there is replaced.")],
-    *,
-    stack: Stack = None,
-) -> None:
-    """Export the ledger as Parquet and CSV, one row per posting, with a manifest."""
-    from cli.finance import export_command  # noqa: PLC0415  # DuckDB is for this command only
-
-    raise typer.Exit(export_command(connect(stack).store, folder, console))
-
-
-@app.command("trial-balance")
-def trial_balance(*, folder: ExportFolder = RUN_FOLDER / "export") -> None:
-    """The trial balance of an export, by DuckDB over its Parquet files."""
-    from cli.finance import print_trial_balance  # noqa: PLC0415  # DuckDB is for this command only
-
-    print_trial_balance(folder, console)
-
-
-@app.command()
-def verify(*, folder: ExportFolder = RUN_FOLDER / "export") -> None:
-    """Check an export from its files alone: sums, counts, gaps, balance."""
-    from cli.finance import verify_command  # noqa: PLC0415  # DuckDB is for this command only
-
-    raise typer.Exit(verify_command(folder, console))
 
 
 def _day(as_of: datetime | None) -> date:

@@ -6,8 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.printing import DONE, FAILED, Form, refused, say, table
-from cli.statement_data import write_csv
+from cli.printing import DONE, FAILED, Form, refused, say, table, write_csv
 from ledger.money import Currency, format_minor_units
 from settlement.described import describe_reconciliation
 from settlement.findings import Finding, Reconciliation

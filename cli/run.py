@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from fractions import Fraction
@@ -19,6 +19,7 @@ from cli.connection import CannotStart, Connection, connect
 from cli.finance import export_command
 from cli.report import Report, collect, show
 from events.facts import format_instant
+from infra.aws.export_bucket import signing_key
 from infra.aws.secrets import keep_door_secrets
 from infra.local.helpdesks import secret_of
 from infra.local.player import FunctionFailed, NotAtRest, Player
@@ -90,8 +91,8 @@ def play(stack: LocalStack, month: SampleMonth, folder: Path, console: Console, 
     """Set the world up, play the month, export the ledger, and write the report."""
     here, player = connect(stack.address.stack_name), Player(stack)
     set_up(stack, here, player, console)
-    outcome = _play(stack, here, player, month, console)
-    export_command(here.store, folder / "export", console)
+    outcome = play_triggers(stack, here, player, month, trigger_times(month), console)
+    export_command(here.store, folder / "export", signing_key(here.stack).sign, console)
     came_in = (len(month.messages), month.expected.cycles)
     seconds = time.monotonic() - started
     end = trigger_times(month)[-1].at
@@ -122,15 +123,20 @@ def _top_up(stack: LocalStack, player: Player) -> None:
     player.settle_webhooks()
 
 
-def _play(
-    stack: LocalStack, here: Connection, player: Player, month: SampleMonth, console: Console
+def play_triggers(  # what is played, and where
+    stack: LocalStack,
+    here: Connection,
+    player: Player,
+    month: SampleMonth,
+    triggers: Iterable[Trigger],
+    console: Console,
 ) -> dict[TriggerKind, dict[str, Any]]:
-    """Send every message and fire every trigger in order of time; the last answer of each kind of trigger."""
+    """Fire triggers, which are in order of time, and send what came in before each; the last answer of each kind."""
     outcomes: dict[TriggerKind, dict[str, Any]] = {}
     sent = 0
     with _progress(console) as progress:
         task = progress.add_task("Playing October 2026", total=len(month.messages))
-        for trigger in trigger_times(month):
+        for trigger in triggers:
             now = format_instant(trigger.at)
             due = [it for it in month.messages[sent : sent + len(month.messages)] if str(it["received_at"]) <= now]
             if due:

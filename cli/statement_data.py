@@ -17,11 +17,9 @@ A tax report is a list of: expert, country, and the keys of `year_to_date`. Its 
 for the year, in each currency.
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
-from infra.exports import RUNS_IN_SPREADSHEETS
 from ledger.money import format_minor_units
 from payouts.statements import Line
 from payouts.tax_reporting import Verdict
@@ -97,22 +95,6 @@ def tax_cells(row: TaxRow, year: int) -> Iterator[dict[str, Any]]:
         periods = [("year", it.year), *((f"Q{number}", quarter) for number, quarter in enumerate(it.quarters, 1))]
         for period, paid in periods:
             yield told | {"period": period, "currency": it.currency} | describe_sums(paid, verdict)
-
-
-def write_csv(file: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a header and the rows."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_guarded(row[name]) for name in columns])
-
-
-def _guarded(cell: object) -> object:
-    """A text that a spreadsheet would run gets an apostrophe; numbers and amounts stay as they are."""
-    if not isinstance(cell, str) or cell[:1] not in RUNS_IN_SPREADSHEETS:
-        return cell
-    is_amount = cell.removeprefix("-").replace(".", "", 1).isdecimal()
-    return cell if is_amount else f"'{cell}"
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from datetime import date, datetime
 import typer
 from rich.console import Console
 
-from cli.printing import DONE, FAILED, Form, refused, say, table
+from cli.printing import DONE, FAILED, Form, refused, say, table, write_csv
 from cli.statement_data import (
     LINE_COLUMNS,
     TAX_COLUMNS,
@@ -15,7 +15,6 @@ from cli.statement_data import (
     tax_cells,
     tax_described,
     traced,
-    write_csv,
 )
 from events.facts import format_instant
 from ledger.errors import BookBroken

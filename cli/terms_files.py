@@ -175,6 +175,18 @@ def _read_files(kind: Kind, files: Sequence[Path]) -> TermsFolder:
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
+def read_document(path: Path, model: type[_ModelT]) -> tuple[Source, _ModelT]:
+    """The one document of a file, and where its fields were read; raises BrokenFiles with every problem of the file."""
+    nodes, problems = _compose(str(path), path.read_bytes())
+    if not problems and len(nodes) != 1:
+        problems.append(FileProblem(str(path), 1, 0, "", f"holds {len(nodes)} documents; one is read from a file"))
+    if not problems:
+        source, document, problems = _read_node(str(path), model, nodes[0], "")
+        if document is not None:
+            return source, document
+    raise BrokenFiles(sorted(set(problems)))
+
+
 def _read_node(
     file: str, model: type[_ModelT], node: yaml.Node, set_by_solvent: str
 ) -> tuple[Source, _ModelT | None, list[FileProblem]]:

@@ -14,10 +14,9 @@ from cli.printing import DONE, refused, say, table
 from events.facts import format_instant
 from infra.aws.secrets import keep_webhook_secrets, webhook_secrets
 from infra.webhooks.deliveries import announcements, deliveries
+from infra.webhooks.desk import SECRET_BYTES
 from infra.webhooks.queueing import queue_webhooks
-from settlement.webhooks import DeliveryState, new_secret, types_for, webhook_id, webhooks_for
-
-_SECRET_BYTES = 32
+from settlement.webhooks import DeliveryState, new_secret, replayed, types_for
 
 
 def list_endpoints(here: Connection, console: Console, *, as_json: bool) -> int:
@@ -69,7 +68,7 @@ def make_secret(here: Connection, endpoint: str, console: Console, *, rotate: bo
         keep_webhook_secrets(here.stack, endpoint, known[:1])
         say(f"{endpoint}: only the newest secret is valid now", console)
         return DONE
-    made = new_secret(secrets.token_bytes(_SECRET_BYTES))
+    made = new_secret(secrets.token_bytes(SECRET_BYTES))
     keep_webhook_secrets(here.stack, endpoint, (made, *known))
     say(made, console)
     return DONE
@@ -102,11 +101,8 @@ def replay(here: Connection, endpoint: str, which: tuple[Sequence[str], datetime
         return refused("say which: ids of webhooks, or --since an instant", console)
     if not found.enabled:
         return refused(f"{endpoint} is not enabled: set `enabled: true` in its file, and apply it", console)
-    wanted, from_ = set(ids), instant(since)
-    told = [one for one in announcements() if (one.at >= from_ if since else webhook_id(one) in wanted)]
-    told.sort(key=lambda it: (it.at, it.id))
-    again = [webhook for one in told for webhook in webhooks_for(one, [found])]
-    if unknown := wanted - {it.id for it in again}:
+    again = [it for _, it in replayed(announcements(), found, frozenset(ids), instant(since) if since else None)]
+    if unknown := set(ids) - {it.id for it in again}:
         return refused(f"{endpoint} was told nothing in 40 days as {', '.join(sorted(unknown))}", console)
     queue_webhooks(here.stack, again, mark=format_instant(datetime.now(UTC)))
     say(f"{len(again)} webhooks are sent again to {endpoint}", console)

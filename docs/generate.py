@@ -2,8 +2,9 @@
 
 A block is what stands between `<!-- generated: NAME -->` and `<!-- end -->`. `python -m docs.generate` writes all of
 them but the recorded ones: `run` comes from a report (`--run build/run/report.json`), `test` from the output of
-`make test` (`--tests FILE`). The JSON Schemas in docs/schemas/ and docs/openapi.json are written whole. With `--check`
-nothing is written, and every stale block and file is named.
+`make test` (`--tests FILE`), `close` from `python -m docs.close_transcript`. The JSON Schemas in docs/schemas/,
+docs/openapi.json and infra/athena-views.yaml are written whole. With `--check` nothing is written, and every stale
+block and file is named.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from cli.main import app
 from cli.report import Report, show
 from cli.terms_files import MODELS, read_folder
 from docs.api_blocks import errors_rows, openapi_text, routes_rows, views_rows
+from docs.athena_views import athena_views_text
 from events.adapters.rules import SystemTable
 from events.adapters.signatures import SCHEMES as SIGNATURES
 from events.adapters.signatures import WINDOW, Signed
@@ -64,6 +66,7 @@ from settlement.apply import Kind as TermsKind
 from settlement.assess import Due, timing
 from settlement.cases import CycleState, split_cycles
 from settlement.decide import Terms, decide_cycle
+from settlement.month_close import ACCEPTABLE, WHAT_IT_IS, Step
 
 WIDTH = 100
 DONE, STALE, WRONG = 0, 1, 2
@@ -84,7 +87,7 @@ def run_block(report: Report) -> str:
     """The block `run`: the summary that the run of `report` printed, without how long it took."""
     output = StringIO()
     show(report, Console(file=output, width=WIDTH, color_system=None, force_terminal=False))
-    return _fenced(output.getvalue())
+    return fenced(output.getvalue())
 
 
 def recorded_tests(output: str) -> str:
@@ -95,10 +98,11 @@ def recorded_tests(output: str) -> str:
     results = [line for line in output.splitlines() if re.search(r"\d+ passed", line)]
     if not results or re.search(r"\d+ (failed|error)", results[-1]):
         raise BrokenDocument("the output of `make test` does not end with tests that all passed")
-    return _fenced(re.sub(r" in [\d.]+s.*", "", results[-1]).strip("= "))
+    return fenced(re.sub(r" in [\d.]+s.*", "", results[-1]).strip("= "))
 
 
-def _fenced(text: str, language: str = "text") -> str:
+def fenced(text: str, language: str = "text") -> str:
+    """A code block of Markdown, without blank lines around it."""
     lines = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
     return f"```{language}\n{lines}\n```\n"
 
@@ -214,10 +218,19 @@ def webhooks_block() -> str:
     return _table(("type", "audience", "fields of `data`"), rows)
 
 
+def close_steps_block() -> str:
+    """Every step of the close, and whether its blockers may be left as they are."""
+    rows = [
+        (str(number), f"`{step}`", WHAT_IT_IS[step], "with a reason" if step in ACCEPTABLE else "")
+        for number, step in enumerate(Step, 1)
+    ]
+    return _table(("", "step", "done when", "may be left"), rows)
+
+
 def help_block() -> str:
     """What `solvent --help` prints in a terminal of 100 columns."""
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": str(WIDTH)}, catch_exceptions=False)
-    return _fenced(Text.from_ansi(result.output).plain)
+    return fenced(Text.from_ansi(result.output).plain)
 
 
 def make_help_block() -> str:
@@ -225,7 +238,7 @@ def make_help_block() -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     command = [shutil.which("make") or "make", "--no-print-directory", "help"]
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  # our own Makefile
-    return _fenced(done.stdout)
+    return fenced(done.stdout)
 
 
 _PACKAGES = ("ledger", "events", "billing", "payouts", "settlement", "infra", "functions", "cli", "docs", "bench")
@@ -354,7 +367,7 @@ def example_block() -> str:
         amount = format_minor_units(abs(minor), code)
         rows.append((f"`{posting.account}`", amount if minor > 0 else "", amount if minor < 0 else ""))
     said = [f'  "{name}": {json.dumps(value)}' for name, value in json.loads(entry.evidence).items()]
-    proof = _fenced("{\n" + ",\n".join(said) + "\n}", "json")
+    proof = fenced("{\n" + ",\n".join(said) + "\n}", "json")
     identity = f"`{entry.id}`, reason `{entry.reason}`, effective on {entry.effective_on}:\n\n"
     return identity + _table(("account (USD)", "debit", "credit"), rows) + "\nIts evidence:\n\n" + proof
 
@@ -385,6 +398,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "api-errors": lambda: _table(("code", "status", "type", "what to do"), errors_rows()),
     "api-routes": lambda: _table(("route", "for", "what it does"), routes_rows()),
     "api-views": lambda: _table(("view", "shown", "kept back, and why"), views_rows()),
+    "close-steps": close_steps_block,
     "example": example_block,
     "facts": facts_block,
     "folders": folders_block,
@@ -396,7 +410,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "tables": tables_block,
     "webhooks": webhooks_block,
 }
-RECORDED = frozenset({"run", "test"})
+RECORDED = frozenset({"close", "run", "test"})
 SCHEMAS: Mapping[str, TermsKind] = {
     "contract": TermsKind.CONTRACT,
     "pay_plan": TermsKind.PAY_PLAN,
@@ -470,17 +484,22 @@ def generate(root: Path, recorded: Mapping[str, str], *, check: bool) -> list[st
         found += [f"{path.relative_to(root)}: {name}" for name in stale]
         if stale and not check:
             path.write_text(text)
-    return found + _generate_schemas(root / "docs" / "schemas", check=check) + _generate_openapi(root, check=check)
+    return found + _generate_schemas(root / "docs" / "schemas", check=check) + _generate_whole(root, check=check)
 
 
-def _generate_openapi(root: Path, *, check: bool) -> list[str]:
-    """The OpenAPI document, if it was stale; none is written where there is none."""
-    path = root / "docs" / "openapi.json"
-    if not path.exists() or path.read_text() == openapi_text():
-        return []
-    if not check:
-        path.write_text(openapi_text())
-    return ["docs: openapi.json"]
+_WHOLE: Mapping[str, Callable[[], str]] = {
+    "docs/openapi.json": openapi_text,
+    "infra/athena-views.yaml": athena_views_text,
+}
+
+
+def _generate_whole(root: Path, *, check: bool) -> list[str]:
+    """The files that are generated whole and were stale; none is written where there is none."""
+    stale = [name for name, text in _WHOLE.items() if (root / name).exists() and (root / name).read_text() != text()]
+    for name in stale:
+        if not check:
+            (root / name).write_text(_WHOLE[name]())
+    return [": ".join(name.split("/")) for name in stale]
 
 
 def _generate_schemas(folder: Path, *, check: bool) -> list[str]:

@@ -1,13 +1,12 @@
 """Stripe's webhooks: verify, keep the allow-listed part, queue, acknowledge. Nothing else."""
 
-import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from events.stripe_webhook import WebhookRefused, check_signature, read_event
 from functions.environment import logger, stack
+from functions.requests import body_of, received_at
 from infra.aws.queues import queue
 from infra.aws.secrets import StripeKeys, stripe_keys
 
@@ -41,7 +40,6 @@ def _verified(event: Mapping[str, Any]) -> dict[str, str] | None:
     secret = secrets.get(event["pathParameters"]["scope"])
     if secret is None:
         return None
-    payload = base64.b64decode(event["body"]) if event.get("isBase64Encoded") else (event.get("body") or "").encode()
-    now = datetime.fromtimestamp(event["requestContext"]["timeEpoch"] / 1000, UTC)
-    check_signature(payload, signature, secret, now)
+    payload = body_of(event)
+    check_signature(payload, signature, secret, received_at(event))
     return read_event(payload)

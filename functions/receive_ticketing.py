@@ -3,13 +3,12 @@
 The raw body is not stored, queued or logged. Who the client is follows from the door in the path.
 """
 
-import base64
 import json
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from events.adapters.doors import Door
@@ -18,8 +17,10 @@ from events.adapters.signatures import Request
 from events.adapters.webhooks import read_webhook
 from events.decode import envelop
 from events.facts import Party
+from functions.api.errors import no_route, refusal_answer
 from functions.doors import report_refused
 from functions.environment import stack
+from functions.requests import body_of, received_at
 from functions.wiring import logger, registry
 from infra.aws.bus import put_facts
 from infra.aws.secrets import door_secrets
@@ -27,8 +28,6 @@ from ledger.accounts import OWNER_ID
 
 _KNOWN_SECONDS = 60.0
 _JSON = {"Content-Type": "application/json"}
-# API Gateway's own answer for a path without a route.
-_NO_ROUTE = {"statusCode": 404, "headers": _JSON, "body": '{"message":"Not Found"}'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, object]:  # 
     """202 for what is queued or means nothing; 404 for no such door; else 4xx, the reason, and a metric."""
     known = _look_up(event["pathParameters"]["door"])
     if known is None:
-        return _NO_ROUTE
+        return refusal_answer(no_route(event["rawPath"]), event["requestContext"]["requestId"])
     door, now = known.door, _received_at(event)
     try:
         reading = read_webhook(door, known.secrets, _request(event), now)
@@ -66,7 +65,7 @@ def _received_at(event: Mapping[str, Any]) -> datetime:
     said = event["headers"].get("x-solvent-clock")
     if said is not None and os.environ.get("SOLVENT_CLOCK_OF_REQUESTS") == "taken":
         return datetime.fromisoformat(said)
-    return datetime.fromtimestamp(event["requestContext"]["timeEpoch"] / 1000, UTC)
+    return received_at(event)
 
 
 def _look_up(door: str) -> _Known | None:
@@ -85,13 +84,13 @@ def _look_up(door: str) -> _Known | None:
 
 def _request(event: Mapping[str, Any]) -> Request:
     """The request as its sender made it; some systems sign its address."""
-    body, asked = event.get("body") or "", event["requestContext"]
+    asked = event["requestContext"]
     query = f"?{event['rawQueryString']}" if event.get("rawQueryString") else ""
     return Request(
         method=asked["http"]["method"],
         url=f"https://{asked['domainName']}{event['rawPath']}{query}",
         headers=event["headers"],
-        body=base64.b64decode(body) if event.get("isBase64Encoded") else body.encode(),
+        body=body_of(event),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from functions.batches import trigger_time
 from functions.environment import stack
-from functions.stripe_wiring import stripe
+from functions.stripe_wiring import may_issue, stripe
 from functions.wiring import logger, registry, store
 from infra.aws.queues import queue
 from settlement.bank_leg import follow_reversals
@@ -20,7 +20,7 @@ from settlement.reconcile import reconcile
 def handler(event: Mapping[str, Any], context: object) -> dict[str, object]:  # noqa: ARG001  # Lambda's signature
     """Follow what is unfinished, book what Stripe moved, then compare; every difference is logged as an error."""
     as_of = trigger_time(event)
-    _, failed = follow_unfinished(store(), registry(), stripe(), as_of)
+    _, failed = follow_unfinished(store(), registry(), stripe(), as_of, may_issue())
     for about, why in failed.items():
         logger.error("not followed", extra={"about": about, "detail": why})
     follow_reversals(store(), registry(), stripe(), as_of)
@@ -29,6 +29,7 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, object]:  # 
     queue(f"{stack()}-payouts").send({"payout": id_, "as_of": as_of.isoformat()} for id_ in unfinished)
     keep_sums(store())
     found = reconcile(store(), stripe(), as_of)
+    store().keep_reconciliation(found)
     _log(found, booked)
     return {
         "reconciled": found.is_clean,

@@ -21,7 +21,7 @@ def replacing(place: Path) -> Iterator[Path]:
     place.parent.mkdir(parents=True, exist_ok=True)
     scratch = place.with_name(f".{place.name}.unfinished")
     with ExitStack() as at_end:
-        at_end.callback(os.close, _locked(scratch))
+        at_end.callback(os.close, locked(scratch))
         at_end.callback(shutil.rmtree, scratch)
         fresh, earlier = scratch / _FRESH, scratch / _EARLIER
         if earlier.exists() and not place.exists():
@@ -32,8 +32,11 @@ def replacing(place: Path) -> Iterator[Path]:
         _put_in_place(fresh, place, earlier)
 
 
-def _locked(scratch: Path) -> int:
-    """A descriptor of that folder, locked until it is closed; the system closes that of a killed process."""
+def locked(scratch: Path) -> int:
+    """A descriptor of that folder, locked until it is closed; the system closes that of a killed process.
+
+    Raises FileExistsError while another process has it.
+    """
     while True:
         scratch.mkdir(exist_ok=True)
         # A process that ends just now may take the folder away.

@@ -29,8 +29,8 @@ class Kind(StrEnum):
         return self in {Kind.ASSET, Kind.EXPENSE}
 
 
-_CLIENT_KINDS = {"unbilled": Kind.ASSET, "receivable": Kind.ASSET, "prepaid": Kind.LIABILITY}
-_EXPERT_KINDS = {"payable": Kind.LIABILITY, "in_transit": Kind.LIABILITY}
+CLIENT_KINDS = {"unbilled": Kind.ASSET, "receivable": Kind.ASSET, "prepaid": Kind.LIABILITY}
+EXPERT_KINDS = {"payable": Kind.LIABILITY, "in_transit": Kind.LIABILITY}
 
 STRIPE_CLEARING = Account("stripe/clearing")
 STRIPE_BALANCE = Account("stripe/balance")
@@ -99,9 +99,9 @@ def role_of(account: Account) -> str:
     if account in PLATFORM_KINDS:
         return account
     match account.split("/"):
-        case ["client", owner, name] if name in _CLIENT_KINDS and OWNER_ID.fullmatch(owner):
+        case ["client", owner, name] if name in CLIENT_KINDS and OWNER_ID.fullmatch(owner):
             return f"client/{name}"
-        case ["expert", owner, name] if name in _EXPERT_KINDS and OWNER_ID.fullmatch(owner):
+        case ["expert", owner, name] if name in EXPERT_KINDS and OWNER_ID.fullmatch(owner):
             return f"expert/{name}"
     raise PostingRuleBroken(f"{account!r} is not in the chart of accounts (ledger/README.md)")
 
@@ -111,7 +111,7 @@ def kind_of(account: Account) -> Kind:
     role = role_of(account)
     side, _, name = role.partition("/")
     if side == "client":
-        return _CLIENT_KINDS[name]
+        return CLIENT_KINDS[name]
     if side == "expert":
-        return _EXPERT_KINDS[name]
+        return EXPERT_KINDS[name]
     return PLATFORM_KINDS[account]

@@ -109,7 +109,7 @@ def _check_postings(entry: Entry) -> None:
 
 def _flow_of(entry: Entry, posting: Posting) -> int:
     is_debit = posting.amount.minor_units > 0
-    place = _place_of(entry.reason, role_of(posting.account), is_debit)
+    place = place_of(entry.reason, role_of(posting.account), is_debit)
     if place is None:
         side = "debit" if is_debit else "credit"
         raise PostingRuleBroken(f"{entry.id}: {entry.reason} may not {side} {posting.account} (ledger/README.md)")
@@ -117,7 +117,7 @@ def _flow_of(entry: Entry, posting: Posting) -> int:
 
 
 @cache
-def _place_of(reason: Reason, role: str, is_debit: bool) -> int | None:  # noqa: FBT001  # keys of a cache
+def place_of(reason: Reason, role: str, is_debit: bool) -> int | None:  # noqa: FBT001  # keys of a cache
     """The first flow of a reason's rule that a posting may belong to, None if there is none."""
     for place, flow in enumerate(POSTING_RULES[reason]):
         if role in (flow.debit if is_debit else flow.credit):
@@ -128,16 +128,32 @@ def _place_of(reason: Reason, role: str, is_debit: bool) -> int | None:  # noqa:
 
 
 def _check_owner(entry: Entry, account: Account) -> None:
-    owner = account.rpartition("/")[0]
-    side = entry.book.partition("/")[0]
-    if owner.partition("/")[0] == side and owner != entry.book:
+    if is_foreign(entry.book, account):
         raise PostingRuleBroken(f"{entry.id}: an entry in book {entry.book} may not touch {account}")
 
 
+def is_foreign(book: Book, account: Account) -> bool:
+    """Whether an account belongs to another client than a client's book, or to another expert than an expert's."""
+    owner = account.rpartition("/")[0]
+    return owner.partition("/")[0] == book.partition("/")[0] and owner != book
+
+
 def _content_hash(entry: Entry) -> str:
-    lines = [[p.account, p.amount.currency, p.amount.minor_units] for p in entry.postings]
-    content = [entry.id, entry.book, entry.reason, entry.effective_on.isoformat(), lines, entry.evidence]
-    return hashlib.sha256(to_json(content)).hexdigest()
+    named = (entry.id, entry.book, entry.reason, entry.effective_on.isoformat())
+    return hashlib.sha256(canonical_content(named, canonical_postings(entry.postings), entry.evidence)).hexdigest()
+
+
+def canonical_postings(lines: Iterable[Posting]) -> bytes:
+    """Postings as they are stored and hashed: a JSON list of [account, currency, minor units], without blanks."""
+    return to_json([[line.account, line.amount.currency, line.amount.minor_units] for line in lines])
+
+
+def canonical_content(named: tuple[str, str, str, str], lines: bytes, proof: str) -> bytes:
+    """What `content_hash` is the SHA-256 of: a JSON list of id, book, reason, accounting date, postings and evidence.
+
+    `named` are the first four, `lines` are `canonical_postings`. No control character is in it.
+    """
+    return b"%b,%b,%b]" % (to_json(named)[:-1], lines, to_json(proof))
 
 
 def postings(amounts: Iterable[tuple[Account, int]], currency_code: str) -> tuple[Posting, ...]:

@@ -1,6 +1,6 @@
 """The second person: a run above the policy's threshold is sent once somebody else approved exactly what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from ledger.money import Currency
@@ -105,8 +105,17 @@ def reject_run(store: PayoutStore, run: str, by: str, why: str, as_of: datetime)
     if not waiting.payouts:
         raise ApprovalRefused(f"run {run} has nothing that waits for approval")
     for payout in waiting.payouts:
-        until_written(store, payout.id, lambda id_=payout.id: _reject(store, id_, f"rejected by {by}: {why}", as_of))  # type: ignore[misc]  # a bound default
+        until_written(store, payout.id, lambda id_=payout.id: _reject(store, id_, _said(by, why), as_of))  # type: ignore[misc]  # a bound default
     return tuple(payout.id for payout in waiting.payouts)
+
+
+def rejected_in(payouts: Iterable[Payout], run: str, by: str, why: str) -> tuple[str, ...]:
+    """The ids of a run's payouts that somebody rejected for that reason, in order."""
+    return tuple(sorted(it.id for it in payouts if it.run == run and it.why == _said(by, why)))
+
+
+def _said(by: str, why: str) -> str:
+    return f"rejected by {by}: {why}"
 
 
 def _reject(store: PayoutStore, id_: str, why: str, as_of: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from billing.contracts import Contract, ContractHistory, ContractNotInForce
-from billing.invoices import Close, Invoice, InvoiceStatus, close_period
+from billing.invoices import Close, Invoice, InvoiceStatus, LineKind, close_period
 from billing.periods import Period, PeriodStatus, next_period, period_end, period_of, period_of_date
 from billing.prepaid import Prepaid, use
 from ledger.accounts import (
@@ -114,13 +114,20 @@ def _entries(closing: Close) -> list[Entry]:
     unbilled = client_unbilled(invoice.client)
     counts = {rate: [counter.net, counter.accrued, counter.billed] for rate, counter in closing.period.rates}
     lines = [[line.kind, line.text, line.quantity, line.amount] for line in invoice.lines]
+    percent = next((line.text for line in invoice.lines if line.kind is LineKind.TAX), None)
     billed = invoice.total if invoice.status is InvoiceStatus.PLANNED else 0
     steps: list[tuple[Reason, Account, Account, int, dict[str, object]]] = [
         (Reason.TRUE_UP, unbilled, REVENUE_RESOLUTIONS, closing.true_up, {"net_accrued_billed": counts}),
         (Reason.SHORTFALL, unbilled, REVENUE_MINIMUM, closing.shortfall, {}),
-        (Reason.TAX, unbilled, TAX_PAYABLE, closing.tax, {}),
+        (Reason.TAX, unbilled, TAX_PAYABLE, closing.tax, {"percent": percent}),
         (Reason.PREPAID_APPLIED, client_prepaid(invoice.client), unbilled, closing.prepaid, {}),
-        (Reason.INVOICED, client_receivable(invoice.client), unbilled, billed, {"lines": lines}),
+        (
+            Reason.INVOICED,
+            client_receivable(invoice.client),
+            unbilled,
+            billed,
+            {"lines": lines, "net_days": invoice.net_days},
+        ),
     ]
     return [
         Entry(

@@ -204,6 +204,7 @@ class _Draft:
             "ordinal": price.ordinal if price else None,
             "facts": [fact_key(fact) for fact in due.solution.deciding],
             "rating": due.rating_basis_points,
+            "skill": due.solution.completed.skill,
         } | _taken_off(charge)
         if price and not is_open(self.periods, price.period):
             price, charge = self._frozen_by_close(price, charge)
@@ -253,16 +254,13 @@ class _Draft:
         return price if within and is_open(self.periods, price.period) else None
 
     def _charge(self, price: FrozenPrice, discount_basis_points: int, contract: Contract) -> Charge:
-        """The charge at a price, limited by what the cap leaves; what the cap once left to a charge stays with it."""
+        """The charge at a price, limited by what the cap leaves; what the cap once took from a charge it keeps."""
         most = contract.waives_beyond
         if most is None:
             return charge_at(price, discount_basis_points)
-        old = self.state.charge if self.state.price == price else None
-        if old is not None:
-            return charge_at(
-                price, discount_basis_points, old.accrued - old.discount - old.capped if old.capped else None
-            )
-        return charge_at(price, discount_basis_points, most - self.periods[price.period].charged)
+        old = (self.state.charge if self.state.price == price else None) or NOTHING
+        left = 0 if old.capped else max(0, most - self.periods[price.period].charged)
+        return charge_at(price, discount_basis_points, old.net + left)
 
     def _list_price(self, contract: Contract, rate: Rate, home: Period, *, same_solution: bool) -> Fraction:
         """The list price that a resolution which is not charged would have had, when it was first asked for."""

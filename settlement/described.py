@@ -4,18 +4,21 @@ Amounts are whole minor units, and their names end in `_minor`; days and instant
 what a role may see.
 """
 
+import json
 from collections.abc import Iterable
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
 from billing.invoices import Invoice, InvoiceStatus
-from events.facts import format_instant
+from events.facts import Fact, format_instant
+from ledger.entries import RecordedEntry
 from ledger.money import Currency, format_minor_units, minor_unit_exponent, round_half_away
 from payouts.payouts import Instant, Payout, PayoutStatus
 from payouts.statements import Line, Section
 from payouts.tax_reporting import Paid, PaidInYear, Regime, Verdict
 from settlement.approve_payouts import WaitingRun
+from settlement.cases import CycleState
 from settlement.findings import Reconciliation
 from settlement.plan_payouts import NotPaid
 from settlement.ports import PayoutStore
@@ -73,6 +76,58 @@ def describe_invoice(invoice: Invoice, today: date) -> dict[str, Any]:
         "due_on": invoice.due_on.isoformat() if invoice.due_on else None,
         "stripe_invoice": invoice.stripe_invoice,
     } | {f"{name}_minor": amount for name, amount in invoice_amounts(invoice).items()}
+
+
+# -- cases and entries ------------------------------------------------------------------------------------------------
+
+
+def describe_cycle(state: CycleState, code: Currency) -> dict[str, Any]:
+    """What was decided for a cycle, and what stands charged for it."""
+    price, charge = state.price, state.charge
+    return {
+        "number": state.number,
+        "status": state.status,
+        "why": state.why,
+        "settled_at": format_instant(state.settled_at) if state.settled_at else None,
+        "period": price.period if price else None,
+        "contract": price.version if price else None,
+        "rate": price.rate if price else None,
+        "ordinal": price.ordinal if price else None,
+        "list_price": exact_price(price.exact_list_price, code) if price else None,
+        "currency": code if price else None,
+        "accrued_minor": charge.accrued if charge else 0,
+        "discount_minor": charge.discount if charge else 0,
+        "capped_minor": charge.capped if charge else 0,
+        "net_minor": charge.net if charge else 0,
+        "credited_minor": state.credited or 0,
+    }
+
+
+def describe_fact(fact: Fact) -> dict[str, Any]:
+    """A fact with all its fields."""
+    fields: dict[str, Any] = {name: getattr(fact, name) for name in fact.__dataclass_fields__}
+    instants = ("time", "opened_at", "first_response_at")
+    return fields | {name: format_instant(fields[name]) for name in instants if fields.get(name) is not None}
+
+
+def describe_entry(recorded: RecordedEntry) -> dict[str, Any]:
+    """An entry at its place in a book, with evidence and hashes."""
+    entry = recorded.entry
+    return {
+        "id": entry.id,
+        "book": entry.book,
+        "seq": recorded.seq,
+        "reason": entry.reason,
+        "effective_on": entry.effective_on.isoformat(),
+        "recorded_at": format_instant(recorded.recorded_at),
+        "postings": [
+            {"account": it.account, "currency": it.amount.currency, "amount_minor": it.amount.minor_units}
+            for it in entry.postings
+        ],
+        "evidence": json.loads(entry.evidence),
+        "content_hash": entry.content_hash,
+        "chain_hash": recorded.chain_hash,
+    }
 
 
 # -- statements -------------------------------------------------------------------------------------------------------
@@ -251,7 +306,7 @@ def describe_run(run: WaitingRun, is_planned: bool) -> dict[str, Any]:  # noqa: 
 def describe_reconciliation(found: Reconciliation) -> dict[str, Any]:
     """What was compared, what does not match and what is under way, each with its age and the next step."""
     return {
-        "as_of": found.day.isoformat(),
+        "as_of": format_instant(found.as_of),
         "is_clean": found.is_clean,
         "entries_read": found.entries,
         "movements": found.movements,
@@ -259,4 +314,5 @@ def describe_reconciliation(found: Reconciliation) -> dict[str, Any]:
         "invoices": found.invoices,
         "differences": [it.described(found.day) for it in found.differences],
         "open": [it.described(found.day) for it in found.open],
+        "left_out": found.left_out,
     }

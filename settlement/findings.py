@@ -1,9 +1,13 @@
 """What reconciliation finds, in a form that says what to do about it."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Self
 
 from ledger.money import Currency
 from ledger.records import dataclass
+
+_MOST_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """What was compared on a day (UTC), and what was found. `entries` is how many had to be read of the journal."""
+    """What was compared as of an instant, and what was found. `entries` is how many had to be read of the journal.
 
-    day: date
+    `left_out` is how many findings there were besides.
+    """
+
+    as_of: datetime
     entries: int
     movements: int
     payouts: int
     invoices: int
     findings: tuple[Finding, ...]
+    left_out: int = 0
+
+    @property
+    def day(self) -> date:
+        """The day (UTC) to which ages count."""
+        return self.as_of.astimezone(UTC).date()
 
     @property
     def differences(self) -> tuple[Finding, ...]:
@@ -69,6 +82,11 @@ class Reconciliation:
     def is_clean(self) -> bool:
         """Whether there is no difference; what is under way does not count."""
         return not self.differences
+
+    def shortened(self) -> Self:
+        """The same with its first 500 findings, differences before what is under way."""
+        kept = (*self.differences, *self.open)[:_MOST_KEPT]
+        return replace(self, findings=kept, left_out=len(self.findings) - len(kept))
 
     def _oldest_first(self) -> list[Finding]:
         return sorted(self.findings, key=lambda it: (it.since, it.about, it.detail))

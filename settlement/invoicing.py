@@ -1,5 +1,6 @@
 """Invoices at Stripe: issue what the close planned, and post what Stripe says became of it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 
@@ -94,12 +95,21 @@ def _without_impossible_note(
 
 
 def follow_unfinished(
-    store: BillingStore, registry: WritableRegistry, stripe: Stripe, as_of: datetime
+    store: BillingStore,
+    registry: WritableRegistry,
+    stripe: Stripe,
+    as_of: datetime,
+    may_issue: Callable[[Period], bool] | None = None,
 ) -> tuple[list[Invoice], dict[str, str]]:
-    """Bring every unfinished invoice up to date: those that were, and why others failed, which stops nobody else."""
+    """Bring every unfinished invoice up to date: those that were, and why others failed, which stops nobody else.
+
+    With `may_issue`, what is only planned stays so, unless invoices of its month may be issued.
+    """
     done: list[Invoice] = []
     failed: dict[str, str] = {}
     for key in list(store.unfinished_invoices()):
+        if may_issue is not None and _is_only_planned(store, key) and not may_issue(key[1]):
+            continue
         try:
             invoice = issue_or_follow(store, registry, stripe, key, as_of)
             if plan_credit_note(store, registry, key, as_of):
@@ -109,6 +119,11 @@ def follow_unfinished(
         else:
             done += [invoice] if invoice else []
     return done, failed
+
+
+def _is_only_planned(store: BillingStore, key: tuple[str, Period]) -> bool:
+    invoice = store.invoice(*key)
+    return invoice is not None and invoice.stripe_invoice is None
 
 
 def _at_stripe(registry: WritableRegistry, stripe: Stripe, invoice: Invoice) -> IssuedInvoice:

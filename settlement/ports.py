@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # whoever calls a port has these; a function starts sooner wi
     from settlement.cases import Case
     from settlement.due_buckets import DueBucket
     from settlement.expert_status import ExpertStatus
+    from settlement.manual_entries import ManualEntry
+    from settlement.month_close import MonthClose
     from settlement.parking import Parked
     from settlement.registry import Client, Expert
 
@@ -112,10 +114,10 @@ class ReviewGiven:
 class Changes:
     """One transaction: all of it is written, or nothing.
 
-    Versioned things (cases, periods, invoices, prepaids, payouts, availables) carry the revision they shall have: each
-    is written only over the revision before. `heads` pairs each book's head as read with its head after `entries`.
-    `once` names entries that no versioned thing guards: an id that is there already refuses the whole. `weeks` are
-    added to what is counted, one of each expert, plan and week.
+    Versioned things (cases, periods, invoices, prepaids, payouts, availables, entries by hand, closes of months) carry
+    the revision they shall have: each is written only over the revision before. `heads` pairs each book's head as read
+    with its head after `entries`. `once` names entries that no versioned thing guards: an id that is there already
+    refuses the whole. `weeks` are added to what is counted, one of each expert, plan and week.
     """
 
     cases: tuple[Case, ...] = ()
@@ -138,10 +140,13 @@ class Changes:
     unparked: tuple[str, ...] = ()
     once: tuple[str, ...] = ()
     announcements: tuple[Announcement, ...] = ()
+    manual_entries: tuple[ManualEntry, ...] = ()
+    month_closes: tuple[MonthClose, ...] = ()
 
     def count(self) -> int:
         """How many items the transaction touches; DynamoDB takes at most 100."""
         hold_days = {(hold.expert, hold.currency, hold.release_on) for hold in self.holds}
+        lock_is_checked = any(not before.seq for before, _ in self.heads)
         lists: Iterable[Sequence[object]] = (
             self.cases,
             self.entries,
@@ -162,8 +167,10 @@ class Changes:
             self.unparked,
             self.once,
             self.announcements,
+            self.manual_entries,
+            self.month_closes,
         )
-        return len(hold_days) + len(due_buckets(self.cases)) + sum(len(items) for items in lists)
+        return len(hold_days) + len(due_buckets(self.cases)) + lock_is_checked + sum(len(items) for items in lists)
 
 
 class Writer(Protocol):

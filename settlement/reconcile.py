@@ -44,7 +44,7 @@ def reconcile(store: ReconcileStore, stripe: Stripe, as_of: datetime, *, afresh:
         again = compare(ledger_of(sums), there, _states(store), day)
         found = [it for it in again if it.is_open(day) or it in found]
     findings = (*_broken_books(sums, as_of), *found)
-    return Reconciliation(day, sums.entries_read, there.count, states.payouts, states.invoices, findings)
+    return Reconciliation(as_of, sums.entries_read, there.count, states.payouts, states.invoices, findings)
 
 
 def _states(store: ReconcileStore) -> States:
@@ -53,5 +53,5 @@ def _states(store: ReconcileStore) -> States:
 
 def _broken_books(sums: LedgerSums, as_of: datetime) -> Iterator[Finding]:
     for book, problem in sums.broken:
-        next_step = "let nobody post to it; compare it with the last export and its manifest (`solvent verify`)"
+        next_step = "let nobody post to it; compare it with the last export and its manifest (`solvent finance verify`)"
         yield Finding(book, problem, 0, None, as_of.astimezone(UTC).date(), next_step)

@@ -84,7 +84,14 @@ def _changes(store: BillingStore, registry: WritableRegistry, invoice: Invoice, 
         reason=Reason.INVOICED,
         postings=postings(amounts, again.currency),
         effective_on=as_of.astimezone(zone).date(),
-        evidence=evidence({"period": again.period, "lines": lines, "instead_of": invoice.stripe_invoice}),
+        evidence=evidence(
+            {
+                "period": again.period,
+                "lines": lines,
+                "net_days": again.net_days,
+                "instead_of": invoice.stripe_invoice,
+            }
+        ),
     )
     entries, heads = sealed(store, (entry,), as_of)
     return Changes(entries=entries, heads=heads, invoices=(replace(again, revision=invoice.revision + 1),))

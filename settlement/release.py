@@ -37,10 +37,11 @@ class CannotRelease(LookupError):
     """There is nothing parked under the id, or nothing that could be sent again."""
 
 
-def release(store: ReleaseStore, registry: ReleaseRegistry, parked_id: str, as_of: datetime) -> Settled:
+def release(store: ReleaseStore, registry: ReleaseRegistry, parked_id: str, as_of: datetime, mark: str = "") -> Settled:
     """Send one parked thing again; it stays parked until it is settled, so nothing is lost if its cause is not mended.
 
-    A solution by an agent whom no door listed is now that of the expert whom its door names. Raises CannotRelease for
+    `mark` is put once with the release, as that of an entry, for who has to know later whether it came to it. A
+    solution by an agent whom no door listed is now that of the expert whom its door names. Raises CannotRelease for
     an unknown id, and for what was refused at the door, of which only the hash was kept.
     """
     parked = store.find_parked(parked_id)
@@ -57,7 +58,7 @@ def release(store: ReleaseStore, registry: ReleaseRegistry, parked_id: str, as_o
         store.commit(Changes(cases=(replace(case, due_at=as_of, revision=case.revision + 1),)))
         settled = settle(store, registry, {parked.client: [Work(case.case_id, (), as_of)]})
     if not settled.parked and not settled.failed:
-        store.commit(Changes(unparked=(parked_id,)))
+        store.commit(Changes(unparked=(parked_id,), once=(mark,) if mark else ()))
     return settled
 
 

@@ -8,8 +8,8 @@ import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -30,7 +30,7 @@ def _check_url(url: str) -> str:
 
 
 class Endpoint(Terms):
-    """Where somebody wants to be told. Its secret is kept elsewhere, under its id; `solvent webhooks secret` makes it.
+    """Where somebody wants to be told. Its secret is kept elsewhere, under its id.
 
     `audience` is `client`, for events of that client, or `experts`, for payouts of all experts. Without `events` it
     gets every type that its audience may see. While it is not `enabled` nothing is queued for it; what came in the
@@ -91,6 +91,18 @@ def webhooks_for(told: Announcement, endpoints: Iterable[Endpoint]) -> Iterator[
             content = {"type": told.type, "timestamp": format_instant(told.at), "data": dict(seen)}
             body = json.dumps(content, separators=(",", ":"))
             yield Webhook(endpoint.id, webhook_id(told), told.type, _digest(endpoint.id, told.subject), body)
+
+
+def replayed(
+    told: Iterable[Announcement], endpoint: Endpoint, ids: Collection[str], since: datetime | None
+) -> list[tuple[str, Webhook]]:
+    """What an endpoint gets again, in order: the webhooks of these ids, or all since an instant (inclusive).
+
+    Each comes with a text that says its place in the order.
+    """
+    wanted = [one for one in told if (one.at >= since if since else webhook_id(one) in ids)]
+    places = sorted((f"{one.at.astimezone(UTC).isoformat(timespec='microseconds')} {one.id}", one) for one in wanted)
+    return [(place, webhook) for place, one in places for webhook in webhooks_for(one, [endpoint])]
 
 
 def webhook_id(told: Announcement) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from typing import TypeVar
 
 from billing.contracts import ContractHistory
 from billing.invoices import Invoice
@@ -14,6 +15,7 @@ from ledger.books import Head
 from ledger.entries import Book, RecordedEntry
 from ledger.errors import BookBroken
 from ledger.money import Currency
+from ledger.sealed import SealedEntry, sealed
 from payouts.awards import Award, AwardKey
 from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout
@@ -24,6 +26,9 @@ from settlement.book_sums import BookSums
 from settlement.cases import Case
 from settlement.due_buckets import DueBucket, due_buckets
 from settlement.expert_status import ExpertStatus
+from settlement.findings import Reconciliation
+from settlement.manual_entries import ManualEntry
+from settlement.month_close import MonthClose
 from settlement.parking import Parked
 from settlement.ports import (
     Available,
@@ -42,6 +47,9 @@ from settlement.ports import (
 )
 from settlement.recorded_facts import PastCase, SettledCycle
 from settlement.registry import Client, Expert
+from settlement.webhooks import Endpoint
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -51,6 +59,7 @@ class MemoryRegistry:
     all_clients: dict[str, Client] = field(default_factory=dict)
     all_experts: dict[str, Expert] = field(default_factory=dict)
     all_doors: dict[str, Door] = field(default_factory=dict)
+    all_endpoints: dict[str, Endpoint] = field(default_factory=dict)
     known_statuses: dict[str, ExpertStatus] = field(default_factory=dict)
     known_policies: dict[Currency, PayoutPolicy] = field(default_factory=dict)
     stopped: PayoutsStopped | None = None
@@ -72,11 +81,31 @@ class MemoryRegistry:
     def doors(self, ids: Collection[str] | None = None) -> Mapping[str, Door]:
         return {id_: it for id_, it in self.all_doors.items() if ids is None or id_ in ids}
 
+    def endpoints(self, ids: Collection[str] | None = None) -> Mapping[str, Endpoint]:
+        return {id_: it for id_, it in self.all_endpoints.items() if ids is None or id_ in ids}
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        if endpoint.id in self.all_endpoints:
+            raise Contention("there is one of that id")
+        self.all_endpoints[endpoint.id] = endpoint
+
+    def remove_endpoint(self, endpoint: str) -> None:
+        self.all_endpoints.pop(endpoint, None)
+
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         return {id_: self.plan_histories[id_] for id_ in ids if id_ in self.plan_histories}
 
-    def experts_after(self, expert: str) -> Iterator[Expert]:
-        return iter([self.all_experts[id_] for id_ in sorted(self.all_experts) if id_ > expert])
+    def experts_after(self, expert: str, most: int | None = None) -> Iterator[Expert]:
+        return iter(_after(self.all_experts, expert, most))
+
+    def clients_after(self, client: str, most: int) -> Iterator[Client]:
+        return iter(_after(self.all_clients, client, most))
+
+    def contracts_after(self, client: str, most: int) -> Iterator[ContractHistory]:
+        return iter(_after(self.contract_histories, client, most))
+
+    def plans_after(self, plan: str, most: int) -> Iterator[PlanHistory]:
+        return iter(_after(self.plan_histories, plan, most))
 
     def statuses(self, experts: Collection[str]) -> Mapping[str, ExpertStatus]:
         return {expert: self.known_statuses.get(expert) or ExpertStatus(expert) for expert in experts}
@@ -105,6 +134,10 @@ class MemoryRegistry:
         self.all_experts[expert] = self.all_experts[expert].model_copy(update={"stripe_account": account})
 
 
+def _after(things: Mapping[str, _T], id_: str, most: int | None) -> list[_T]:
+    return [things[it] for it in sorted(things) if it > id_][:most]
+
+
 @dataclass
 class MemoryStore:
     """`before_commit` is called with the changes first, so that a test can be the rival that writes earlier."""
@@ -131,6 +164,10 @@ class MemoryStore:
     marks: set[str] = field(default_factory=set)
     stored_sums: dict[Book, BookSums] = field(default_factory=dict)
     announced: dict[str, Announcement] = field(default_factory=dict)
+    reconciled: Reconciliation | None = None
+    stored_manual_entries: dict[str, ManualEntry] = field(default_factory=dict)
+    stored_closes: dict[Period, MonthClose] = field(default_factory=dict)
+    locked: str = ""
 
     def commit(self, changes: Changes) -> None:
         self.before_commit(changes)
@@ -155,6 +192,8 @@ class MemoryStore:
             self.stored_parked.pop(parked_id, None)
         self.marks |= set(changes.once)
         self.announced |= {told.id: told for told in changes.announcements}
+        self.stored_manual_entries |= {it.id: it for it in changes.manual_entries}
+        self.stored_closes |= {it.month: it for it in changes.month_closes}
         for recorded in changes.entries:
             self.journal.setdefault(recorded.entry.book, []).append(recorded)
         self.stored_heads |= {after.book: after for _, after in changes.heads}
@@ -174,11 +213,15 @@ class MemoryStore:
             *((it.revision, self.stored_awards.get(it.key)) for it in changes.awards),
             *((it.revision, self.stored_award_runs.get(it.day)) for it in changes.award_runs),
             *((it.revision, self.stored_availables.get((it.expert, it.currency))) for it in changes.availables),
+            *((it.revision, self.stored_manual_entries.get(it.id)) for it in changes.manual_entries),
+            *((it.revision, self.stored_closes.get(it.month)) for it in changes.month_closes),
         ]
         if any(revision != (item.revision if item else 0) + 1 for revision, item in stored):
             raise Contention("somebody wrote first")
         if any(before != self.head(before.book) for before, _ in changes.heads) or self.marks & set(changes.once):
             raise Contention("somebody posted first")
+        if any(before.locked_through != self.locked for before, _ in changes.heads):
+            raise Contention("somebody locked a month first")
         for hold in changes.released:
             key = (hold.expert, hold.currency, hold.release_on)
             if key in self.released_holds or self.hold_amounts.get(key, 0) != hold.minor_units:
@@ -198,13 +241,22 @@ class MemoryStore:
         """Nobody waits in memory."""
 
     def head(self, book: Book) -> Head:
-        return self.stored_heads.get(book, Head(book))
+        return replace(self.stored_heads.get(book, Head(book)), locked_through=self.locked)
+
+    def locked_through(self) -> str:
+        return self.locked
+
+    def lock_through(self, month: str) -> None:
+        self.locked = max(self.locked, month)
 
     def heads_of(self, books: Collection[Book]) -> Mapping[Book, Head]:
         return {book: self.head(book) for book in books}
 
     def heads(self) -> Iterator[Head]:
-        return iter(list(self.stored_heads.values()))
+        return iter([self.head(book) for book in self.stored_heads])
+
+    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:
+        return (sealed(recorded) for recorded in self.entries(book, after) if recorded.seq <= last)
 
     def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
         return iter(self.journal.get(book, [])[after:])
@@ -217,6 +269,18 @@ class MemoryStore:
             if any(posting.account.startswith(f"expert/{expert}/") for posting in recorded.entry.postings)
         ]
         return iter(sorted(mine, key=lambda it: (it.entry.effective_on, it.entry.book, it.seq)))
+
+    def manual_entry(self, id_: str) -> ManualEntry | None:
+        return self.stored_manual_entries.get(id_)
+
+    def manual_entries(self) -> Iterator[ManualEntry]:
+        return iter(list(self.stored_manual_entries.values()))
+
+    def month_close(self, month: Period) -> MonthClose:
+        return self.stored_closes.get(month, MonthClose(month))
+
+    def all_cases(self) -> Iterator[Case]:
+        return iter(list(self.stored_cases.values()))
 
     def read(
         self,
@@ -309,6 +373,16 @@ class MemoryStore:
 
     def parked(self) -> Iterator[Parked]:
         return iter(list(self.stored_parked.values()))
+
+    def parked_after(self, parked_id: str, most: int) -> tuple[Sequence[Parked], str]:
+        behind = [self.stored_parked[id_] for id_ in sorted(self.stored_parked) if id_ > parked_id]
+        return behind[:most], behind[most - 1].id if len(behind) > most else ""
+
+    def keep_reconciliation(self, found: Reconciliation) -> None:
+        self.reconciled = found.shortened()
+
+    def last_reconciliation(self) -> Reconciliation | None:
+        return self.reconciled
 
     def find_parked(self, parked_id: str) -> Parked | None:
         return self.stored_parked.get(parked_id)

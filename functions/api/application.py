@@ -1,13 +1,10 @@
 """One request from API Gateway to an answer: who calls, how often, which route; and every refusal in one form."""
 
-import base64
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
@@ -17,23 +14,25 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 )
 
 from events.adapters.payloads import REASONS, Unreadable, parse
-from functions.api import clients, doors, experts, finance, operators
+from functions.api import clients, experts, finance, operators, webhooks
 from functions.api.backend import Backend
-from functions.api.callers import caller_in, check_rate, refusal_answer
-from functions.api.errors import DOCUMENT, ApiError
+from functions.api.callers import caller_in, check_rate
+from functions.api.errors import ApiError, no_route, refusal_answer
+from functions.api.routes import REMEMBERED
+from functions.environment import logger
+from functions.requests import body_of, received_at
 from settlement.ports import Contention
 from settlement.stripe_port import StripeBusy, StripeUnclear
 
 MOST_BYTES = 64 * 1024
 _JSON = "application/json"
-logger = Logger()
 
 
 @cache
 def resolver() -> APIGatewayHttpResolver:
     """All routes, made once per process."""
     app = APIGatewayHttpResolver(enable_validation=True, response_validation_error_http_code=500)
-    for routes in (clients.routes, experts.routes, finance.routes, operators.routes):
+    for routes in (clients.routes, experts.routes, finance.routes, operators.routes, webhooks.routes):
         app.include_router(routes)
     handlers = {
         ApiError: lambda error: error,
@@ -55,16 +54,16 @@ def answer(backend: Backend, event: Mapping[str, Any], context: Any) -> dict[str
     request = event["requestContext"]
     try:
         caller = caller_in(event)
-        now = datetime.fromtimestamp(request["timeEpoch"] / 1000, UTC)
+        now = received_at(event)
         check_rate(backend.count_call, backend.calls_per_minute, caller, now)
         _readable(event)
-        doors.REMEMBERED.register_lambda_context(context)
+        REMEMBERED.register_lambda_context(context)
         resolver().append_context(caller=caller, now=now, backend=backend)  # type: ignore[no-untyped-call]  # the library's own
         answered = resolver().resolve(dict(event), context)
         logger.info("answered", extra={"route": event["routeKey"], "status": answered["statusCode"]})
     except ApiError as error:
         return refusal_answer(error, request["requestId"])
-    except Exception:  # the outermost edge: nobody else would say it in our form
+    except Exception:  # noqa: BLE001  # the outermost edge: nobody else would say it in our form
         logger.exception("failed")
         return refusal_answer(ApiError("internal", "this should not have happened"), request["requestId"])
     return answered
@@ -72,9 +71,8 @@ def answer(backend: Backend, event: Mapping[str, Any], context: Any) -> dict[str
 
 def _readable(event: Mapping[str, Any]) -> None:
     """Refuse a body that is not one short JSON object: nobody reads it behind this."""
-    body = event.get("body") or ""
     try:
-        read = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+        read = body_of(event)
         if len(read) > MOST_BYTES:
             raise ApiError("body_unreadable", f"the body is longer than {MOST_BYTES // 1024} KB")
         if read and not isinstance(parse(read), dict):
@@ -109,7 +107,7 @@ def _no_route(app: APIGatewayHttpResolver) -> ApiError:
     if methods:
         allowed = ", ".join(methods)
         return ApiError("method_not_allowed", f"{path} takes {allowed}", headers={"Allow": allowed})
-    return ApiError("not_found", f"there is no {path}; see {DOCUMENT}")
+    return no_route(path)
 
 
 def _routes(app: APIGatewayHttpResolver) -> list[Any]:

@@ -1,6 +1,5 @@
-"""What every door of the API asks first: who calls, and how often; and the form in which it refuses."""
+"""What the API asks first of every call: who calls, and how often."""
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -26,9 +25,3 @@ def check_rate(count_call: Callable[[str, datetime], int], most: int, caller: Ca
     if count_call(caller.tenant or caller.subject, now) > most:
         said = f"more than {most} calls in a minute"
         raise ApiError("rate_limited", said, headers={"Retry-After": str(60 - now.second)})
-
-
-def refusal_answer(error: ApiError, request_id: str) -> dict[str, Any]:
-    """A refusal as an answer for API Gateway."""
-    headers = {"Content-Type": "application/json", **error.headers}
-    return {"statusCode": error.status, "headers": headers, "body": json.dumps(error.body(request_id))}

@@ -5,23 +5,22 @@ from datetime import UTC
 from fractions import Fraction
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict
 
 from billing.contracts import ContractHistory, ContractNotInForce
 from billing.periods import Period
 from events.decode import envelop
 from events.facts import CaseId, Completed, Decided, Disputed, Fact, OwnerId, Party, Token, format_instant
-from functions.api.doors import Answer, Call, Cursor, Limit, Routes
 from functions.api.errors import ApiError, not_found
 from functions.api.pages import cursor_at, page, position_in
+from functions.api.routes import Answer, Call, Cursor, Limit, Routes
 from functions.api.views import Charge, ChargeEvidence, DisputeReceived, Invoice, InvoiceWithLines, Usage
 from ledger.accounts import client_unbilled
 from ledger.entries import RecordedEntry, client_book
-from ledger.money import Currency
 from ledger.posting_rules import Reason
-from settlement.cases import Case, CycleState
-from settlement.described import describe_invoice, exact_price
+from settlement.cases import Case
+from settlement.described import describe_cycle, describe_fact, describe_invoice, exact_price
 from settlement.grants import Role
 from settlement.invoice_preview import PeriodClosed
 from settlement.usage import Usage as UsageNow
@@ -29,7 +28,8 @@ from settlement.usage import usage_now
 
 routes = Routes("clients")
 PeriodName = Annotated[str, Path(description="A month, such as 2026-10.", pattern=r"^20\d{2}-(0[1-9]|1[0-2])$")]
-CaseName = Annotated[Token, Path(description="The id of a case.")]
+CaseName = Annotated[Token, Path(description="The id of a case, without a slash.")]
+CaseAsked = Annotated[Token, Query(description="The id of a case.")]
 # So many entries are looked at for one page: where few of them charge anything, a page may be short.
 _LOOKED_AT = 500
 _SHOWN_FACTS = {"resolution.completed", "resolution.rated", "resolution.reopened", "resolution.qa_reviewed"}
@@ -145,13 +145,25 @@ def _charge(client: str, recorded: RecordedEntry) -> Answer | None:
 
 @routes.shows("/v1/charges/<case>", ChargeEvidence, Role.CLIENT)
 def get_charge(case: CaseName) -> Answer:
-    """All that decides what one case is charged: its cycles with their prices, and the facts."""
-    call = routes.call
+    """All that decides what one case is charged: its cycles with their prices, and the facts.
+
+    A case whose id has a slash is found at /v1/charge_evidence.
+    """
+    return _evidence(routes.call, case)
+
+
+@routes.shows("/v1/charge_evidence", ChargeEvidence, Role.CLIENT)
+def get_charge_evidence(case: CaseAsked) -> Answer:
+    """All that decides what one case is charged, whatever characters its id has."""
+    return _evidence(routes.call, case)
+
+
+def _evidence(call: Call, case: str) -> Answer:
     found, code = _case(call, call.tenant, case), _history(call).currency
     return {
         "case": found.case_id,
-        "cycles": [_cycle(state, code) for state in found.cycles],
-        "facts": [_fact(fact) for fact in found.facts if _is_shown(fact, found)],
+        "cycles": [describe_cycle(state, code) for state in found.cycles],
+        "facts": [describe_fact(fact) for fact in found.facts if _is_shown(fact, found)],
     }
 
 
@@ -163,37 +175,10 @@ def _case(call: Call, client: str, case: str) -> Case:
     return found
 
 
-def _cycle(state: CycleState, code: Currency) -> Answer:
-    price, charge = state.price, state.charge
-    return {
-        "number": state.number,
-        "status": state.status,
-        "why": state.why,
-        "settled_at": format_instant(state.settled_at) if state.settled_at else None,
-        "period": price.period if price else None,
-        "contract": price.version if price else None,
-        "rate": price.rate if price else None,
-        "ordinal": price.ordinal if price else None,
-        "list_price": exact_price(price.exact_list_price, code) if price else None,
-        "currency": code if price else None,
-        "accrued_minor": charge.accrued if charge else 0,
-        "discount_minor": charge.discount if charge else 0,
-        "capped_minor": charge.capped if charge else 0,
-        "net_minor": charge.net if charge else 0,
-        "credited_minor": state.credited or 0,
-    }
-
-
 def _is_shown(fact: Fact, case: Case) -> bool:
     """Its client's own facts and the platform's about them; not what experts say of each other or of their pay."""
     own = {it.dispute for it in case.facts if isinstance(it, Disputed) and it.by is Party.CLIENT}
     return fact.type in _SHOWN_FACTS or (isinstance(fact, Disputed | Decided) and fact.dispute in own)
-
-
-def _fact(fact: Fact) -> Answer:
-    fields: dict[str, Any] = {name: getattr(fact, name) for name in fact.__dataclass_fields__}
-    instants = ("time", "opened_at", "first_response_at")
-    return fields | {name: format_instant(fields[name]) for name in instants if fields.get(name) is not None}
 
 
 # -- invoices ----------------------------------------------------------------------------------------------------------
@@ -271,7 +256,8 @@ def _dispute(call: Call, client: str, case: Case) -> Answer:
     known = next((it for it in case.facts if isinstance(it, Disputed) and it.dispute == name), None)
     told = {"id": name, "client": client, "case": case.case_id, "cycle": cycle, "by": party}
     if known is not None:
-        return told | {"disputed_at": format_instant(known.time), "status": "known"}
+        status = "received" if known.id == call.derived else "known"  # it was this very request that told it
+        return told | {"disputed_at": format_instant(known.time), "status": status}
     event = {
         "id": call.derived,
         "type": "resolution.disputed",

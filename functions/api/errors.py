@@ -13,11 +13,13 @@ ApiError
 └── unavailable          503  Stripe or a rival is busy; the same call again is safe
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 DOCUMENT = "/v1/openapi.json"
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ class ApiError(Exception):
             "request_id": request_id,
         }
         return {"error": told}
+
+
+def refusal_answer(error: ApiError, request_id: str) -> dict[str, Any]:
+    """A refusal as an answer for API Gateway."""
+    headers = {"Content-Type": "application/json", **error.headers}
+    return {"statusCode": error.status, "headers": headers, "body": json.dumps(error.body(request_id))}
+
+
+def no_route(path: str) -> ApiError:
+    """Nothing is at this path, or nothing that is told."""
+    return ApiError("not_found", f"there is no {path[:_SHOWN]}; see {DOCUMENT}")
 
 
 def not_found(what: str) -> ApiError:

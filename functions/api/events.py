@@ -5,19 +5,19 @@ and as nobody else; finance and operators for the platform. Those name the clien
 for settlement knows what it has by source and id.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from events.adapters.payloads import REASONS, Refusal, Unreadable, parse
 from events.decode import DATA_FIELDS, FactRefused, decode, envelop
 from events.facts import CaseId, Completed, Party
-from functions.api.callers import caller_in, check_rate, refusal_answer
-from functions.api.errors import ApiError, not_found
+from functions.api.callers import caller_in, check_rate
+from functions.api.errors import ApiError, not_found, refusal_answer
+from functions.requests import body_of, received_at
 from infra.aws.bus import NotPut
 from ledger.accounts import OWNER_ID
 from settlement.cases import Case
@@ -78,7 +78,7 @@ class _Speaker:
 def answer_events(backend: EventsBackend, event: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to one request in API Gateway's format 2.0: 200 with a result for each event, or why none was read."""
     request = event["requestContext"]
-    now = datetime.fromtimestamp(request["timeEpoch"] / 1000, UTC)
+    now = received_at(event)
     try:
         caller = caller_in(event)
         check_rate(backend.count_call, backend.calls_per_minute, caller, now)
@@ -127,14 +127,13 @@ def _events(event: Mapping[str, Any]) -> list[dict[str, object]]:
     media = event["headers"].get("content-type", "").partition(";")[0].strip().lower()
     if media not in _MEDIA:
         raise ApiError("media_type", f"a body is JSON: send {', '.join(_MEDIA)}")
-    body = event.get("body") or ""
     try:
-        read = parse(base64.b64decode(body) if event.get("isBase64Encoded") else body.encode())
-    except UnicodeEncodeError:
-        raise ApiError("body_unreadable", "the body is not text in UTF-8") from None
+        read = parse(body_of(event))
     except Unreadable as unreadable:
         code = "too_large" if unreadable.code is Refusal.TOO_LARGE else "body_unreadable"
         raise ApiError(code, f"the body is {REASONS[unreadable.code][1]}") from None
+    except ValueError:
+        raise ApiError("body_unreadable", "the body is not text in UTF-8") from None
     items = read if isinstance(read, list) else [read]
     events = [item for item in items if isinstance(item, dict)]
     if not events or len(events) < len(items):

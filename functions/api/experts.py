@@ -6,9 +6,9 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from functions.api.doors import Answer, Call, Cursor, Limit, Routes
 from functions.api.errors import ApiError, not_found
 from functions.api.pages import sliced
+from functions.api.routes import Answer, Call, Cursor, Limit, Routes
 from functions.api.views import Balances, Earning, OnboardingLink, Payout, PayoutQuote, Statement
 from ledger.money import Currency
 from ledger.terms import CurrencyCode

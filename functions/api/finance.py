@@ -1,6 +1,5 @@
 """What finance asks: balances, entries, runs and who approves them, what is parked or held, and reconciliation."""
 
-import json
 from collections import Counter
 from typing import Annotated
 
@@ -8,9 +7,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.facts import format_instant
-from functions.api.doors import Answer, Cursor, Limit, Routes
 from functions.api.errors import ApiError, not_found
 from functions.api.pages import cursor_at, page, position_in, sliced
+from functions.api.routes import Answer, Cursor, Limit, Routes
 from functions.api.views import (
     AccountBalance,
     HeldPayout,
@@ -22,7 +21,7 @@ from functions.api.views import (
     RunDecided,
 )
 from ledger.accounts import Account, kind_of
-from ledger.entries import Book, RecordedEntry
+from ledger.entries import Book
 from ledger.money import Currency
 from settlement.approve_payouts import (
     ApprovalRefused,
@@ -30,13 +29,19 @@ from settlement.approve_payouts import (
     WaitingRun,
     approve_run,
     reject_run,
+    rejected_in,
     waiting_runs,
 )
 from settlement.book_sums import read_sums
-from settlement.described import describe_held, describe_reconciliation, describe_run, is_planned_whole
+from settlement.described import (
+    describe_entry,
+    describe_held,
+    describe_reconciliation,
+    describe_run,
+    is_planned_whole,
+)
 from settlement.grants import Role
 from settlement.plan_payouts import NotPaid, preview
-from settlement.reconcile import reconcile
 from settlement.release import CannotRelease, release
 
 routes = Routes("finance")
@@ -80,27 +85,8 @@ def list_entries(book: BookName, limit: Limit = 20, cursor: Cursor = None) -> An
     below = position_in(f"entries/{book}", cursor, int)
     last = store.head(name).seq if below is None else min(below - 1, store.head(name).seq)
     first = max(1, last - limit + 1)
-    found = [_entry(it) for it in reversed(store.entries_at(name, range(first, last + 1)))]
+    found = [describe_entry(it) for it in reversed(store.entries_at(name, range(first, last + 1)))]
     return page(found, cursor_at(f"entries/{book}", first) if first > 1 else None)
-
-
-def _entry(recorded: RecordedEntry) -> Answer:
-    entry = recorded.entry
-    return {
-        "id": entry.id,
-        "book": entry.book,
-        "seq": recorded.seq,
-        "reason": entry.reason,
-        "effective_on": entry.effective_on.isoformat(),
-        "recorded_at": format_instant(recorded.recorded_at),
-        "postings": [
-            {"account": it.account, "currency": it.amount.currency, "amount_minor": it.amount.minor_units}
-            for it in entry.postings
-        ],
-        "evidence": json.loads(entry.evidence),
-        "content_hash": entry.content_hash,
-        "chain_hash": recorded.chain_hash,
-    }
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -157,12 +143,15 @@ def approve(run: RunName, approval: Approval) -> Answer:
 @routes.takes("/v1/runs/<run>/reject", RunDecided, Role.APPROVER)
 def reject(run: RunName, rejection: Rejection) -> Answer:
     """Give what waits in a run back to the experts' balances; a later run may pay it."""
-    call = routes.call
+    call, why = routes.call, ""
     try:
-        ids = reject_run(call.store, run, call.by, rejection.reason, call.now)
-    except ApprovalRefused as refused:
-        raise ApiError("not_as_it_stands", str(refused)) from None
-    return {"run": run, "decision": "rejected", "by": call.by, "payouts": sorted(ids)}
+        reject_run(call.store, run, call.by, rejection.reason, call.now)
+    except ApprovalRefused as refused:  # or else this very request did it, and died before it answered
+        why = str(refused)
+    ids = rejected_in(call.store.payouts(), run, call.by, rejection.reason)
+    if why and not ids:
+        raise ApiError("not_as_it_stands", why)
+    return {"run": run, "decision": "rejected", "by": call.by, "payouts": list(ids)}
 
 
 # -- what hangs --------------------------------------------------------------------------------------------------------
@@ -170,9 +159,8 @@ def reject(run: RunName, rejection: Rejection) -> Answer:
 
 @routes.lists("/v1/parked", Parked, Role.FINANCE)
 def list_parked(limit: Limit = 20, cursor: Cursor = None) -> Answer:
-    """Everything that could not be decided, by id, with its reason and whether it can be released."""
-    after = position_in("parked", cursor, str) or ""
-    found = sorted((it for it in routes.call.store.parked() if it.id > after), key=lambda it: it.id)
+    """Everything that could not be decided, in no order, with its reason and whether it can be released."""
+    found, last = routes.call.store.parked_after(position_in("parked", cursor, str) or "", limit)
     data = [
         {
             "id": it.id,
@@ -182,9 +170,9 @@ def list_parked(limit: Limit = 20, cursor: Cursor = None) -> Answer:
             "parked_at": format_instant(it.parked_at),
             "can_release": it.message is not None,
         }
-        for it in found[:limit]
+        for it in found
     ]
-    return page(data, cursor_at("parked", found[limit - 1].id) if len(found) > limit else None)
+    return page(data, cursor_at("parked", last) if last else None)
 
 
 class Release(BaseModel):
@@ -198,10 +186,13 @@ class Release(BaseModel):
 def release_parked(parked: Release) -> Answer:
     """Let something parked try again, once its cause is mended."""
     call = routes.call
+    mark = f"release/{call.derived}"
+    if call.store.posted([mark]):
+        return {"id": parked.id, "status": "released"}
     if call.store.find_parked(parked.id) is None:
         raise not_found("parked thing of that id")
     try:
-        settled = release(call.store, call.registry, parked.id, call.now)
+        settled = release(call.store, call.registry, parked.id, call.now, mark)
     except CannotRelease as cannot:
         raise ApiError("not_as_it_stands", str(cannot)) from None
     return {"id": parked.id, "status": "parked_again" if settled.parked or settled.failed else "released"}
@@ -217,6 +208,11 @@ def list_held(limit: Limit = 20, cursor: Cursor = None) -> Answer:
 
 @routes.shows("/v1/reconciliation", ReconciliationSeen, Role.FINANCE)
 def get_reconciliation() -> Answer:
-    """Match ledger, states and Stripe, as they are now: what differs, what is under way. Nothing is written."""
-    call = routes.call
-    return describe_reconciliation(reconcile(call.store, call.backend.stripe(), call.now))
+    """What the last daily match of ledger, states and Stripe found: what differs, and what is under way.
+
+    `solvent reconcile` matches them as they are now.
+    """
+    found = routes.call.store.last_reconciliation()
+    if found is None:
+        raise not_found("reconciliation yet; the first one is made at night")
+    return describe_reconciliation(found)

@@ -15,7 +15,7 @@ __all__ = ["DOCUMENT", "document", "document_answer"]
 _ABOUT = (
     "Amounts are whole minor units of the ISO 4217 currency beside them; times are RFC 3339 in UTC. Lists have pages: "
     "give next_cursor as cursor. Every POST needs an Idempotency-Key. What belongs to another tenant is not found. "
-    "A 401 comes from API Gateway itself, and says no more than a message."
+    "A 401 comes from API Gateway itself, as may a 429, a 500 or a 503: those say no more than a message."
 )
 _ERROR = {
     "type": "object",
@@ -41,7 +41,7 @@ _BY_GATEWAY_TOO = {
         {"$ref": "#/components/schemas/Error"},
     ]
 }
-_BY_ANY_ROUTE = (400, 403, 409, 413, 415, 429, 503)
+_BY_ANY_ROUTE = dict.fromkeys((400, 403, 404, 409, 413, 415), "Refused") | dict.fromkeys((429, 503), "Busy")
 
 
 @cache
@@ -59,9 +59,7 @@ def document() -> dict[str, Any]:
             "NoToken": _json(
                 "No valid token: API Gateway's own answer, or a token that nobody can be.", _BY_GATEWAY_TOO
             ),
-            "NotFound": _json(
-                "Not there, or not yours; API Gateway's own answer for a path of no route.", _BY_GATEWAY_TOO
-            ),
+            "Busy": _json("Asked to wait, by this API or by API Gateway itself.", _BY_GATEWAY_TOO),
             "Refused": _json("Refused; x-errors says what each code means.", {"$ref": "#/components/schemas/Error"}),
         },
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
@@ -88,8 +86,7 @@ def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _refusals() -> dict[str, Any]:
-    refused = {str(status): _ref("Refused") for status in _BY_ANY_ROUTE}
-    return {"401": _ref("NoToken"), "404": _ref("NotFound")} | refused
+    return {"401": _ref("NoToken")} | {str(status): _ref(name) for status, name in _BY_ANY_ROUTE.items()}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -1,56 +1,60 @@
 """What an operator asks: who and what is registered; and the kill switch."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.facts import format_instant
-from functions.api.doors import Answer, Cursor, Limit, Routes
 from functions.api.pages import cursor_at, page, position_in
+from functions.api.routes import Answer, Cursor, Limit, Routes
 from functions.api.views import ClientSeen, ExpertSeen, Sending, TermsSeen
 from payouts.policy import PayoutsStopped
 from settlement.grants import Role
 
 routes = Routes("operators")
+_Registered = TypeVar("_Registered")
+# How many, and behind which cursor.
+_Asked = tuple[int, str | None]
 
 
-def _by_id(name: str, items: Iterator[dict[str, Any]], limit: int, text: str | None) -> Answer:
-    """A page of items in order of their ids."""
-    after = position_in(name, text, str) or ""
-    found = sorted((it for it in items if it["id"] > after), key=lambda it: str(it["id"]))
+def _by_id(
+    name: str, after: Callable[[str, int], Iterator[_Registered]], show: Callable[[_Registered], Answer], asked: _Asked
+) -> Answer:
+    """A page of what is registered, in order of ids; one more than is shown is read, to know whether there is more."""
+    limit, cursor = asked
+    found = [show(it) for it in after(position_in(name, cursor, str) or "", limit + 1)]
     return page(found[:limit], cursor_at(name, found[limit - 1]["id"]) if len(found) > limit else None)
+
+
+def _as_json(document: BaseModel) -> Answer:
+    return document.model_dump(mode="json")
 
 
 @routes.lists("/v1/clients", ClientSeen, Role.OPERATOR)
 def list_clients(limit: Limit = 20, cursor: Cursor = None) -> Answer:
     """Every client, by id."""
-    clients = routes.call.registry.clients()
-    return _by_id("clients", (it.model_dump(mode="json") for it in clients.values()), limit, cursor)
+    return _by_id("clients", routes.call.registry.clients_after, _as_json, (limit, cursor))
 
 
 @routes.lists("/v1/experts", ExpertSeen, Role.OPERATOR)
 def list_experts(limit: Limit = 20, cursor: Cursor = None) -> Answer:
     """Every expert, by id."""
-    experts = routes.call.registry.experts()
-    return _by_id("experts", (it.model_dump(mode="json") for it in experts.values()), limit, cursor)
+    return _by_id("experts", routes.call.registry.experts_after, _as_json, (limit, cursor))
 
 
 @routes.lists("/v1/contracts", TermsSeen, Role.OPERATOR)
 def list_contracts(limit: Limit = 20, cursor: Cursor = None) -> Answer:
     """Every client's contract with all its versions, by client."""
-    registry = routes.call.registry
-    histories = registry.contracts(registry.clients().keys())
-    return _by_id("contracts", (_terms(id_, it.versions) for id_, it in histories.items()), limit, cursor)
+    contracts = routes.call.registry.contracts_after
+    return _by_id("contracts", contracts, lambda it: _terms(it.client, it.versions), (limit, cursor))
 
 
 @routes.lists("/v1/pay_plans", TermsSeen, Role.OPERATOR)
 def list_pay_plans(limit: Limit = 20, cursor: Cursor = None) -> Answer:
-    """Every pay plan that somebody works by, with all its versions, by id."""
-    registry = routes.call.registry
-    named = {plan for expert in registry.experts().values() for plan in expert.assignments.values()}
-    histories = registry.plans(named)
-    return _by_id("pay_plans", (_terms(id_, it.versions) for id_, it in histories.items()), limit, cursor)
+    """Every pay plan with all its versions, by id."""
+    plans = routes.call.registry.plans_after
+    return _by_id("pay_plans", plans, lambda it: _terms(it.plan, it.versions), (limit, cursor))
 
 
 def _terms(id_: str, versions: tuple[BaseModel, ...]) -> dict[str, Any]:
@@ -77,7 +81,9 @@ def get_sending() -> Answer:
 def stop_sending(stop: Stop) -> Answer:
     """Stop all sending at once, until somebody resumes. A call that Stripe got already may still complete."""
     call = routes.call
-    call.registry.stop_payouts(PayoutsStopped(call.by, call.now, stop.reason))
+    stopped = call.registry.payouts_stopped()
+    if stopped is None or (stopped.by, stopped.reason) != (call.by, stop.reason):
+        call.registry.stop_payouts(PayoutsStopped(call.by, call.now, stop.reason))
     return _sending()
 
 

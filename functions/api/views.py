@@ -218,6 +218,53 @@ class DisputeReceived(View):
     status: Literal["received", "known"]
 
 
+class WebhookEndpoint(View):
+    """An address that webhooks go to; `secrets` are two while its secret is being rotated."""
+
+    SEEN_BY = _CLIENT
+    id: str
+    url: str
+    events: list[str]
+    enabled: bool
+    secrets: int
+
+
+class WebhookEndpointMade(WebhookEndpoint):
+    """An endpoint with the secret that the request made: it is shown to that request and its repetitions only."""
+
+    secret: str | None
+
+
+class WebhookEndpointGone(View):
+    """An endpoint that was deleted."""
+
+    SEEN_BY = _CLIENT
+    id: str
+    is_deleted: bool
+
+
+class WebhookUndelivered(View):
+    """A webhook that was given up, or waits for its next attempt, and why it was not taken."""
+
+    SEEN_BY = _CLIENT
+    webhook: str
+    type: str
+    state: str
+    attempts: int
+    why: str
+    tried_at: When
+
+
+class WebhooksQueued(View):
+    """How many webhooks are sent again; next_cursor goes on where there are more."""
+
+    SEEN_BY = _CLIENT
+    id: str
+    queued: int
+    has_more: bool
+    next_cursor: str | None
+
+
 # -- experts -----------------------------------------------------------------------------------------------------------
 
 
@@ -515,10 +562,10 @@ class FindingSeen(View):
 
 
 class ReconciliationSeen(View):
-    """Ledger, states and Stripe matched three ways, as they are now."""
+    """Ledger, states and Stripe matched three ways, as they were then; `left_out` counts findings that are not here."""
 
     SEEN_BY = _FINANCE
-    as_of: Day
+    as_of: When
     is_clean: bool
     entries_read: int
     movements: int
@@ -526,6 +573,7 @@ class ReconciliationSeen(View):
     invoices: int
     differences: list[FindingSeen]
     open: list[FindingSeen]
+    left_out: int
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from payouts.policy import PayoutPolicy, PayoutsStopped
     from settlement.apply import Applied, Stored
     from settlement.expert_status import ExpertStatus
+    from settlement.findings import Reconciliation
+    from settlement.manual_entries import ManualEntry
+    from settlement.month_close import MonthClose
     from settlement.ports import AwardRun, PayoutRun, Spent
     from settlement.price_changes import Proposal
     from settlement.registry import Client, Expert
@@ -226,3 +229,30 @@ def stop_codec() -> TypeAdapter[PayoutsStopped | None]:
     from payouts.policy import PayoutsStopped
 
     return TypeAdapter(PayoutsStopped | None)
+
+
+@cache
+def reconciliation_codec() -> TypeAdapter[Reconciliation]:
+    """What was compared, and what was found."""
+    from settlement.findings import Reconciliation
+
+    return TypeAdapter(Reconciliation)
+
+
+# -- the close ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def manual_entry_codec() -> TypeAdapter[ManualEntry]:
+    """An entry made by hand, from its proposal on."""
+    from settlement.manual_entries import ManualEntry
+
+    return TypeAdapter(ManualEntry)
+
+
+@cache
+def month_close_codec() -> TypeAdapter[MonthClose]:
+    """What was done of the close of a month."""
+    from settlement.month_close import MonthClose
+
+    return TypeAdapter(MonthClose)

@@ -102,11 +102,22 @@ class DynamoRegistry:
         """Those of the experts that exist; all of them for None."""
         return {item.id: expert_of(item.document) for item in _items(_EXPERT, ids)}
 
-    def experts_after(self, expert: str) -> Iterator[Expert]:
-        """Every expert whose id comes after this one, in order of their ids, read page by page."""
-        behind = RegistryItem.id > expert if expert else None
-        for item in RegistryItem.query(_EXPERT, behind, consistent_read=True):
+    def experts_after(self, expert: str, most: int | None = None) -> Iterator[Expert]:
+        """Experts whose id comes after this one, in order of their ids: so many, or every one, read page by page."""
+        for item in _after(_EXPERT, expert, most):
             yield Expert.model_validate_json(item.document)  # not kept: there may be very many
+
+    def clients_after(self, client: str, most: int) -> Iterator[Client]:
+        """So many clients whose id comes after this one, in order of their ids."""
+        return (client_of(item.document) for item in _after(_CLIENT, client, most))
+
+    def contracts_after(self, client: str, most: int) -> Iterator[ContractHistory]:
+        """The contracts of so many clients whose id comes after this one, in order of their ids."""
+        return (contracts_of(item.document) for item in _after(_CONTRACT, client, most))
+
+    def plans_after(self, plan: str, most: int) -> Iterator[PlanHistory]:
+        """So many pay plans whose id comes after this one, in order of their ids."""
+        return (plans_of(item.document) for item in _after(_PAY_PLAN, plan, most))
 
     def plans(self, ids: Collection[str]) -> Mapping[str, PlanHistory]:
         """Those of the pay plans that exist."""
@@ -126,6 +137,14 @@ class DynamoRegistry:
     def endpoints(self, ids: Collection[str] | None = None) -> Mapping[str, Endpoint]:
         """Those of the endpoints of webhooks that exist; all of them for None."""
         return {item.id: endpoint_of(item.document) for item in _items(_WEBHOOK, ids)}
+
+    def add_endpoint(self, endpoint: Endpoint) -> None:
+        """Keep an endpoint; raises Contention if there is one of its id, which stays as it is."""
+        _put(_WEBHOOK, endpoint.id, dumped(endpoint), 1)
+
+    def remove_endpoint(self, endpoint: str) -> None:
+        """Forget an endpoint; one that is not there is forgotten already."""
+        RegistryItem(kind=_WEBHOOK, id=endpoint).delete()
 
     def doors(self, ids: Collection[str] | None = None) -> Mapping[str, Door]:
         """Those of the doors for helpdesks that exist; all of them for None."""
@@ -209,6 +228,11 @@ def _items(kind: str, ids: Collection[str] | None) -> Iterator[RegistryItem]:
         yield from RegistryItem.query(kind, consistent_read=True)
     else:
         yield from RegistryItem.batch_get([(kind, item_id) for item_id in ids], consistent_read=True)
+
+
+def _after(kind: str, item_id: str, most: int | None) -> Iterator[RegistryItem]:
+    behind = RegistryItem.id > item_id if item_id else None
+    yield from RegistryItem.query(kind, behind, consistent_read=True, limit=most)
 
 
 def _registered(kind: str, item_id: str) -> RegistryItem:

@@ -1,6 +1,7 @@
 """What is kept in Secrets Manager: Stripe's keys, what webhooks are signed with, and what helpdesks prove."""
 
 import json
+from contextlib import suppress
 
 import boto3
 
@@ -37,9 +38,24 @@ def webhook_secrets(stack: str, endpoint: str) -> tuple[str, ...]:
     return _kept(f"{stack}/webhooks/{endpoint}")
 
 
-def keep_webhook_secrets(stack: str, endpoint: str, secrets: tuple[str, ...]) -> None:
-    """Sign webhooks to an endpoint with these from now on, encrypted with the stack's key."""
-    _keep(f"{stack}/webhooks/{endpoint}", secrets, f"alias/{stack}")
+def webhook_secrets_made_by(stack: str, endpoint: str, request: str) -> tuple[str, ...]:
+    """The secrets as a request kept them, whatever was kept since, for a day at least; none if it kept none."""
+    return _kept(f"{stack}/webhooks/{endpoint}", VersionId=request)
+
+
+def keep_webhook_secrets(stack: str, endpoint: str, secrets: tuple[str, ...], request: str = "") -> None:
+    """Sign webhooks to an endpoint with these from now on, encrypted with the stack's key.
+
+    `request` names who keeps them, in 32 to 64 characters.
+    """
+    _keep(f"{stack}/webhooks/{endpoint}", secrets, f"alias/{stack}", request)
+
+
+def forget_webhook_secrets(stack: str, endpoint: str) -> None:
+    """Sign nothing more for an endpoint; it may get other secrets later."""
+    client = boto3.client("secretsmanager")
+    with suppress(client.exceptions.ResourceNotFoundException):
+        client.delete_secret(SecretId=f"{stack}/webhooks/{endpoint}", ForceDeleteWithoutRecovery=True)
 
 
 def door_secrets(stack: str, name: str) -> tuple[str, ...]:
@@ -52,18 +68,20 @@ def keep_door_secrets(stack: str, name: str, secrets: tuple[str, ...]) -> None:
     _keep(f"{stack}/doors/{name}", secrets, f"alias/{stack}")
 
 
-def _kept(name: str) -> tuple[str, ...]:
+def _kept(name: str, **version: str) -> tuple[str, ...]:
     client = boto3.client("secretsmanager")
     try:
-        text = client.get_secret_value(SecretId=name)["SecretString"]
+        text = client.get_secret_value(SecretId=name, **version)["SecretString"]
     except client.exceptions.ResourceNotFoundException:
         return ()
     return tuple(json.loads(text))
 
 
-def _keep(name: str, secrets: tuple[str, ...], key: str) -> None:
+def _keep(name: str, secrets: tuple[str, ...], key: str, request: str = "") -> None:
     client, text = boto3.client("secretsmanager"), json.dumps(secrets)
+    version = {"ClientRequestToken": request} if request else {}
     try:
-        client.put_secret_value(SecretId=name, SecretString=text)
+        client.put_secret_value(SecretId=name, SecretString=text, **version)
     except client.exceptions.ResourceNotFoundException:
-        client.create_secret(Name=name, KmsKeyId=key, SecretString=text)
+        client.create_secret(Name=name, KmsKeyId=key, SecretString="[]")  # none yet
+        client.put_secret_value(SecretId=name, SecretString=text, **version)

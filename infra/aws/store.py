@@ -23,6 +23,7 @@ from events.facts import FACTS, format_instant
 from infra.aws.activity import ActivityReads, activity_puts, week_update
 from infra.aws.book_sums import KeptSums
 from infra.aws.case_documents import documents, texts
+from infra.aws.closes import Closes, close_puts
 from infra.aws.documents import (
     invoice_codec,
     payout_codec,
@@ -32,6 +33,9 @@ from infra.aws.documents import (
     spent_codec,
 )
 from infra.aws.due import DueBuckets, due_item
+from infra.aws.locks import Locks, head_puts, lock_checks, with_new_books
+from infra.aws.reconciliations import KeptReconciliation
+from infra.aws.sealed_entries import SEALED, sealed_entry
 from infra.aws.tables import (
     AnnouncementItem,
     BookItem,
@@ -65,6 +69,7 @@ from ledger.errors import BookBroken
 from ledger.money import Currency, Money, currency
 from ledger.posting_rules import Reason
 from ledger.records import dataclass
+from ledger.sealed import SealedEntry
 from settlement.announcements import Announcement
 from settlement.cases import CYCLES, MUTUAL_REVIEWS, Case
 from settlement.due_buckets import due_buckets
@@ -124,7 +129,7 @@ def book_shard(book: Book, seq: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class DynamoStore(ActivityReads, DueBuckets, KeptSums):
+class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSums, Locks):
     """All reads are consistent, but for the indexes `unfinished` and `expert`; what they find is read by key."""
 
     connection: Connection
@@ -141,7 +146,7 @@ class DynamoStore(ActivityReads, DueBuckets, KeptSums):
             try:
                 self.connection.transact_write_items(
                     return_consumed_capacity="NONE",
-                    condition_check_items=[],
+                    condition_check_items=list(lock_checks(changes)),
                     delete_items=list(_deletes(changes)),
                     put_items=list(_puts(changes)),
                     update_items=list(_updates(changes, released)),
@@ -181,7 +186,7 @@ class DynamoStore(ActivityReads, DueBuckets, KeptSums):
             | {(it.client, it.case_id): it for it in map(_case, found[CaseItem])},
             periods={key: PeriodState(*key) for key in periods}
             | {(it.client, it.period): it for it in (period_codec().validate_json(it) for it in months)},
-            heads={book: Head(book) for book in books} | {it.book: it for it in map(_head, found[BookItem])},
+            heads=with_new_books(books, {it.book: it for it in map(_head, found[BookItem])}),
             prepaids={it: Prepaid(it) for it in prepaids}
             | {it.client: it for it in (prepaid_codec().validate_json(it) for it in credits_)},
         )
@@ -238,6 +243,23 @@ class DynamoStore(ActivityReads, DueBuckets, KeptSums):
             if item is None or int(item.seq) != seq:
                 raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
             yield _recorded(book, item)
+
+    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:
+        """A book's entries behind number `after`, up to number `last`, in order and as stored; ends before a gap."""
+        asked = {
+            "range_key_condition": EntryItem.seq.between(after + 1, last),
+            "attributes_to_get": list(SEALED),
+            "consistent_read": True,
+        }
+        places = ((EntryItem.Meta.table_name, book_shard(book, shard)) for shard in range(BOOK_SHARDS))
+        shards: list[ResultIterator[SealedEntry]] = [
+            ResultIterator(self.connection.query, place, asked, map_fn=sealed_entry) for place in places
+        ]
+        for seq in range(after + 1, last + 1):
+            entry = next(shards[seq % BOOK_SHARDS], None)
+            if entry is None:
+                return
+            yield entry
 
     def entries_at(self, book: Book, seqs: Sequence[int]) -> Sequence[RecordedEntry]:
         """The entries of a book with these numbers, in their order; raises BookBroken for one that is not there."""
@@ -352,6 +374,16 @@ class DynamoStore(ActivityReads, DueBuckets, KeptSums):
         for item in ParkedItem.scan(consistent_read=True):
             yield _parked(item)
 
+    def parked_after(self, parked_id: str, most: int) -> tuple[Sequence[Parked], str]:
+        """So many parked things behind that one, or the first ones behind "", and the last one read; "" at the end.
+
+        They have an order of the table's own, which stays the same while others come and go.
+        """
+        start = {"parked_id": {"S": parked_id}} if parked_id else None
+        pages = ParkedItem.scan(consistent_read=True, limit=most, last_evaluated_key=start)
+        found = [_parked(item) for item in pages]
+        return found, pages.last_evaluated_key["parked_id"]["S"] if pages.last_evaluated_key else ""
+
     def find_parked(self, parked_id: str) -> Parked | None:
         """One parked thing by id."""
         item = _get(ParkedItem, parked_id)
@@ -387,6 +419,7 @@ def _puts(changes: Changes) -> Iterator[Write]:
     yield from _journal_puts(changes)
     yield from _versioned_puts(changes)
     yield from activity_puts(changes)
+    yield from close_puts(changes)
     for bucket in due_buckets(changes.cases):
         yield put(DueItem, due_item(bucket))
     for parked in changes.parked:
@@ -398,12 +431,7 @@ def _puts(changes: Changes) -> Iterator[Write]:
 def _journal_puts(changes: Changes) -> Iterator[Write]:
     for recorded in changes.entries:
         yield put(EntryItem, _entry_item(recorded), "attribute_not_exists(seq)")
-    for before, after in changes.heads:
-        head: Attributes = {"book": after.book, "seq": after.seq, "chain_hash": bytes.fromhex(after.chain_hash)}
-        if before.seq:
-            yield put(BookItem, head, "seq = :before", before=before.seq)
-        else:
-            yield put(BookItem, head, "attribute_not_exists(seq)")
+    yield from head_puts(changes)
     for entry_id in changes.once:
         yield put(BookItem, {"book": f"{_MARK_KEY}{entry_id}", "seq": 0}, "attribute_not_exists(seq)")
 
@@ -491,7 +519,7 @@ def _explain(refused: TransactWriteError) -> Exception:
 
 
 def _head(item: Mapping[str, Any]) -> Head:
-    return Head(item["book"], item["seq"], item["chain_hash"].hex())
+    return Head(item["book"], item["seq"], item["chain_hash"].hex(), item.get("locked_through", ""))
 
 
 def _case_item(case: Case) -> Attributes:

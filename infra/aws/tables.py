@@ -100,8 +100,8 @@ class EntryItem(Model):
 class BookItem(Model):
     """The head of a book.
 
-    Or, with seq 0, under `entry/<id>` the mark of an entry that may be posted only once, and under `sums/<book>` what a
-    book sums to up to a number.
+    Or, with seq 0, under `entry/<id>` the mark of an entry that may be posted only once, under `sums/<book>` what a
+    book sums to up to a number, and under `lock` the last month that is locked for books that do not exist yet.
     """
 
     class Meta:
@@ -112,6 +112,7 @@ class BookItem(Model):
     book = UnicodeAttribute(hash_key=True)
     seq = NumberAttribute()
     chain_hash = BinaryAttribute(legacy_encoding=False, null=True)
+    locked_through = UnicodeAttribute(null=True)
     sums = UnicodeAttribute(null=True)
 
 
@@ -235,7 +236,11 @@ class ActivityItem(Model):
 
 
 class RegistryItem(Model):
-    """A client, expert, contract (all versions), pay plan (all versions), or proposal of changed prices."""
+    """A client, expert, contract (all versions), pay plan (all versions), or proposal of changed prices.
+
+    Or an entry made by hand, from its proposal on, what was done of the close of a month, a door for a helpdesk, an
+    endpoint of webhooks, or the last reconciliation.
+    """
 
     class Meta:
         """Bound by `bind`."""

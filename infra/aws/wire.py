@@ -110,6 +110,11 @@ def update(model: type[Model], key: Attributes, change: str, condition: str | No
     return changed | _expressions(condition, values)
 
 
+def check(model: type[Model], key: Attributes, condition: str, **values: Value) -> Write:
+    """Change nothing, on a condition about what is there now; `values` are what it names `:name`."""
+    return {"TableName": model.Meta.table_name, "Key": encoded(key)} | _expressions(condition, values)
+
+
 def delete(model: type[Model], key: Attributes) -> Write:
     """Delete an item, if it is there."""
     return {"TableName": model.Meta.table_name, "Key": encoded(key)}

@@ -1,17 +1,17 @@
 """One GET at a helpdesk's API, within bounds: of where it goes, of time, and of what is read."""
 
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlencode
 
 from events.adapters.payloads import MOST_BYTES
+from infra.outbound import Asked, answer_of, find_peer
 from ledger.records import dataclass
-from settlement.web_addresses import AddressRefused, check_addresses, target_of
+from settlement.web_addresses import AddressRefused
 
-_SECONDS = 10.0
+_SECONDS = 20.0  # a run that begins a page has half a minute
 _SHORTEST_WAIT, _LONGEST_WAIT = timedelta(seconds=1), timedelta(hours=1)
 _USUAL_WAIT = timedelta(minutes=5)
 _TOO_MANY = 429
@@ -44,22 +44,17 @@ def ask(
 ) -> Answer | Busy | Refused:
     """The answer to one GET. No redirect is followed, for the key would go with it."""
     try:
-        target = target_of(address)
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        check_addresses(target.host, [str(it[4][0]) for it in found], loopback_allowed=loopback_allowed)
+        peer = find_peer(address, loopback_allowed=loopback_allowed)
     except AddressRefused as refused:
         return Refused(str(refused))
     except OSError:
         return Busy("the host's name is not known", _USUAL_WAIT)
-    kind = HTTPSConnection if target.scheme == "https" else HTTPConnection
-    connection = kind(target.host, target.port, timeout=_SECONDS)
+    asked = Asked("GET", f"{path}?{urlencode(query)}" if query else path, headers)
     try:
-        connection.request("GET", f"{path}?{urlencode(query)}" if query else path, headers=dict(headers))
-        return _read(connection.getresponse())
+        with answer_of(peer, asked, _SECONDS) as answer:
+            return _read(answer)
     except (OSError, HTTPException) as broken:
         return Busy(f"the connection failed: {type(broken).__name__}", _USUAL_WAIT)
-    finally:
-        connection.close()
 
 
 def _read(answer: HTTPResponse) -> Answer | Busy | Refused:

@@ -13,13 +13,14 @@ RUNTIME_FOLDERS = (
     "events",
     "functions",
     "infra/aws",
+    "infra/exports",
     "infra/stripe",
     "infra/webhooks",
     "ledger",
     "payouts",
     "settlement",
 )
-RUNTIME_FILES = ("infra/__init__.py",)
+RUNTIME_FILES = ("infra/__init__.py", "infra/replacing.py")
 
 _NOT_SHIPPED = (".md", ".pyc")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that the format can hold

@@ -39,7 +39,7 @@ class Player:
         self._events = stack.client("events")
         self._sqs = stack.client("sqs")
         self._lambda = stack.client("lambda")
-        names = ("facts", "payouts", "stripe-events")
+        names = ("facts", "payouts", "stripe-events", "exports")
         self._queues = {name: self._url(f"{self._name}-{name}") for name in names}
         self._dead = {name: self._url(f"{self._name}-{name}-dead") for name in names}
 

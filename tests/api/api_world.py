@@ -1,7 +1,7 @@
 """The API over a world in memory: requests as API Gateway passes them on, with tokens it has verified."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -20,12 +20,33 @@ from functions.api.application import answer
 from functions.api.backend import Backend
 from functions.api.events import PATH as EVENTS
 from functions.api.events import EventsBackend, answer_events
+from settlement.announcements import Announcement, Audience
+from settlement.reconcile import reconcile
 from settlement.registry import Client
+from settlement.webhooks import Delivery, DeliveryState, Endpoint, Webhook, webhook_id
 from tests.fake_stripe import FakeStripe
 from tests.paying import MONDAY, a_paying_world, with_policy
 from tests.world import World, a_contract
 
 CALLS_PER_MINUTE = 600
+ENDPOINT = Endpoint(id="acme-billing", audience=Audience.CLIENT, client="acme", url="https://acme.example/hooks")
+CAP_ALERT = Announcement(
+    id="usage:acme:2026-03:cap:50",
+    type="usage.cap_alert",
+    client="acme",
+    at=MONDAY,
+    data={"period": "2026-03", "percent": 50, "currency": "USD", "charged_minor": 60, "cap_minor": 100},
+    subject="usage:acme",
+)
+GIVEN_UP = Delivery(
+    endpoint=ENDPOINT.id,
+    webhook=webhook_id(CAP_ALERT),
+    type=CAP_ALERT.type,
+    state=DeliveryState.FAILED,
+    attempts=11,
+    why="answered 500",
+    tried_at=MONDAY,
+)
 CONTEXT = SimpleNamespace(
     function_name="api", memory_limit_in_mb=512, invoked_function_arn="arn:api", aws_request_id="r-1"
 )
@@ -71,11 +92,53 @@ class Answered:
 
 
 @dataclass
+class MemoryWebhooks:
+    """Secrets and their versions, deliveries and announcements; what is queued is kept with its mark."""
+
+    told: list[Announcement] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    queued: list[tuple[Webhook, str]] = field(default_factory=list)
+    kept: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    def secrets(self, endpoint: str) -> tuple[str, ...]:
+        return self.kept[endpoint][-1][1] if endpoint in self.kept else ()
+
+    def make_secret(self, endpoint: str, request: str) -> None:
+        if self.secret_made_by(endpoint, request) is None:
+            self._keep(endpoint, request, (f"whsec_{next(self.numbers)}", *self.secrets(endpoint)[:1]))
+
+    def secret_made_by(self, endpoint: str, request: str) -> str | None:
+        return next((made[0] for by, made in self.kept.get(endpoint, ()) if by == request), None)
+
+    def keep_newest_secret(self, endpoint: str) -> None:
+        self._keep(endpoint, "", self.secrets(endpoint)[:1])
+
+    def _keep(self, endpoint: str, request: str, secrets: tuple[str, ...]) -> None:
+        self.kept.setdefault(endpoint, []).append((request, secrets))
+
+    def forget_secrets(self, endpoint: str) -> None:
+        self.kept.pop(endpoint, None)
+
+    def undelivered_after(self, endpoint: str, webhook: str, most: int) -> tuple[Sequence[Delivery], str]:
+        mine = [it for it in self.deliveries if it.endpoint == endpoint and it.state is not DeliveryState.DELIVERED]
+        behind = sorted((it for it in mine if it.webhook > webhook), key=lambda it: it.webhook)
+        return behind[:most], behind[most - 1].webhook if len(behind) > most else ""
+
+    def announcements(self, client: str) -> Iterator[Announcement]:
+        return iter([it for it in self.told if it.client == client])
+
+    def queue(self, webhooks: Iterable[Webhook], mark: str) -> None:
+        self.queued += [(it, mark) for it in webhooks]
+
+
+@dataclass
 class ApiWorld:
     """Clients acme and globex; maya and noah, who solved cases of acme's only. Maya can be paid at once."""
 
     world: World
     stripe: FakeStripe = field(default_factory=FakeStripe)
+    webhooks: MemoryWebhooks = field(default_factory=MemoryWebhooks)
     now: datetime = MONDAY
     facts: list[Mapping[str, object]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -89,6 +152,7 @@ class ApiWorld:
             store=self.world.store,
             registry=self.world.registry,
             stripe=lambda: self.stripe,
+            webhooks=self.webhooks,
             put_facts=self._put,
             ask_to_send=self._ask,
             repetitions=self.repetitions,
@@ -118,6 +182,10 @@ class ApiWorld:
     def get(self, path: str, groups: str, **query: object) -> Answered:
         """A GET by somebody in these groups."""
         return self.request("GET", path, groups, query={name: str(value) for name, value in query.items()})
+
+    def delete(self, path: str, groups: str) -> Answered:
+        """A DELETE by somebody in these groups."""
+        return self.request("DELETE", path, groups)
 
     def post(
         self,
@@ -178,4 +246,10 @@ def an_api(**policy: object) -> ApiWorld:
         "globex", (a_contract(client="globex", starts_on="2026-03-01"),)
     )
     world.send(world.completed("lost", "2026-03-03", "nobody"))
-    return ApiWorld(world)
+    world.store.keep_reconciliation(reconcile(world.store, FakeStripe(), MONDAY))
+    world.registry.add_endpoint(ENDPOINT)
+    api = ApiWorld(world)
+    api.webhooks.make_secret(ENDPOINT.id, "")
+    api.webhooks.told.append(CAP_ALERT)
+    api.webhooks.deliveries.append(GIVEN_UP)
+    return api

@@ -110,6 +110,16 @@ def test_a_correction_of_pay_is_no_charge_and_evidence_names_no_expert() -> None
         assert not {word for word in ("maya", "trace", "release_on", "standard") if word in told}
 
 
+def test_a_case_is_found_whatever_characters_its_id_has() -> None:
+    case = "helpdesk/acme/7+a=b:c"
+    world = World()
+    world.send(world.completed(case, "2026-03-02"))
+    api = over(world, "2026-03-10")
+    assert api.get("/v1/charge_evidence", ACME, case=case).body["case"] == case
+    assert api.get("/v1/charge_evidence", "client:globex", case=case).code == "not_found"
+    assert api.get(f"/v1/charges/{case}", ACME).code == "not_found", "API Gateway decodes %2F before it routes"
+
+
 def test_a_client_is_not_told_what_experts_say_of_each_other_or_of_their_pay() -> None:
     world = World()
     world.send(

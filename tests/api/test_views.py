@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from functions.api import clients, experts, finance, operators, views
+from functions.api import clients, experts, finance, operators, views, webhooks
 from functions.api.application import resolver
-from functions.api.doors import Answer, Call
 from functions.api.openapi import document
+from functions.api.routes import Answer, Call
 from functions.api.views import Only, View, listed, roles_of, shown
 from settlement.expert_status import ExpertStatus
 from settlement.grants import Caller, Role
@@ -97,8 +97,16 @@ READS = [
     of(clients.get_usage, CLIENT, views.Usage),
     of(clients.list_charges, CLIENT, listed(views.Charge, CLIENT)),
     of(clients.get_charge, CLIENT, views.ChargeEvidence, case="rated"),
+    of(clients.get_charge_evidence, CLIENT, views.ChargeEvidence, case="rated"),
     of(clients.list_invoices, CLIENT, listed(views.Invoice, CLIENT)),
     of(clients.get_invoice, CLIENT, views.InvoiceWithLines, period="2026-02"),
+    of(webhooks.list_webhook_endpoints, CLIENT, listed(views.WebhookEndpoint, CLIENT)),
+    of(
+        webhooks.list_undelivered_webhooks,
+        CLIENT,
+        listed(views.WebhookUndelivered, CLIENT),
+        endpoint="acme-billing",
+    ),
     of(experts.list_earnings, EXPERT, listed(views.Earning, EXPERT)),
     of(experts.get_balance, EXPERT, views.Balances),
     of(experts.list_payouts, EXPERT, listed(views.Payout, EXPERT)),

@@ -50,10 +50,12 @@ def parked_id(api: ApiWorld) -> dict[str, object]:
     return {"id": next(api.world.store.parked()).id}
 
 
+WEBHOOKS = "/v1/webhook_endpoints/acme-billing"
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/usage"): rule(CLIENT),
     ("GET", "/v1/charges"): rule(CLIENT),
     ("GET", "/v1/charges/{case}"): rule(CLIENT, path="/v1/charges/maya-0", other=404),
+    ("GET", "/v1/charge_evidence"): rule(CLIENT, query={"case": "maya-0"}, other=404),
     ("GET", "/v1/invoices"): rule(CLIENT),
     ("GET", "/v1/invoices/{period}"): rule(CLIENT, path="/v1/invoices/2026-02", other=404),
     # An expert who did not solve the case does not find it, nor does another client.
@@ -64,6 +66,19 @@ RULES: dict[tuple[str, str], Rule] = {
         query=(("client", "acme"),),
         body={"id": "1", "type": "resolution.reopened", "source": "helpdesk", "time": "2026-03-16T00:00:00Z"},
         others=((CLIENT, 404), (EXPERT, 200)),
+    ),
+    ("GET", "/v1/webhook_endpoints"): rule(CLIENT),
+    ("POST", "/v1/webhook_endpoints"): rule(CLIENT, body={"url": "https://hooks.example/solvent"}),
+    ("DELETE", "/v1/webhook_endpoints/{endpoint}"): rule(CLIENT, path=WEBHOOKS, other=404),
+    ("POST", "/v1/webhook_endpoints/{endpoint}/rotate_secret"): rule(
+        CLIENT, path=f"{WEBHOOKS}/rotate_secret", other=404
+    ),
+    ("POST", "/v1/webhook_endpoints/{endpoint}/finish_rotation"): rule(
+        CLIENT, path=f"{WEBHOOKS}/finish_rotation", other=404
+    ),
+    ("GET", "/v1/webhook_endpoints/{endpoint}/undelivered"): rule(CLIENT, path=f"{WEBHOOKS}/undelivered", other=404),
+    ("POST", "/v1/webhook_endpoints/{endpoint}/replay"): rule(
+        CLIENT, path=f"{WEBHOOKS}/replay", body={"since": "2026-03-01T00:00:00Z"}, other=404
     ),
     ("GET", "/v1/earnings"): rule(EXPERT),
     ("GET", "/v1/balance"): rule(EXPERT),
@@ -128,8 +143,8 @@ def api() -> ApiWorld:
 def ask(api: ApiWorld, method: str, path: str, groups: str) -> Answered:
     known = RULES[method, path]
     body = known.body(api) if callable(known.body) else known.body
-    if method == "GET":
-        return api.request("GET", known.path or path, groups, query=dict(known.query))
+    if method != "POST":
+        return api.request(method, known.path or path, groups, query=dict(known.query))
     return api.post(known.path or path, groups, body, query=dict(known.query))
 
 

@@ -1,7 +1,5 @@
 """One period under two contracts: each rate at both prices, and the lines that only one invoice has."""
 
-from dataclasses import replace
-
 from billing.comparisons import ComparedLine, compare
 from billing.contracts import Contract, Rate
 from billing.invoices import LineKind
@@ -79,7 +77,7 @@ def test_it_says_whether_discounts_were_given_and_whether_rates_match_otherwise(
         with_rates(contract, contract.rates[0], *a_card(mail="1.00")),
         contract.model_copy(update={"time_zone": "Europe/Berlin"}),
     ):
-        state = replace(closed(all=RateCounter(net=2)))
+        state = closed(all=RateCounter(net=2))
         assert compare(contract, other, state).rematched
         assert compare(other, contract, state).rematched
     dearer = with_rates(contract, *a_card(all="1.00"))

@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from functions.api.openapi import document
+from infra.local.player import Player
 from tests.end_to_end.api_stack import ApiStack, api_stack
 
 pytestmark = pytest.mark.xdist_group("api")
@@ -25,6 +27,12 @@ def test_without_a_token_that_cognito_issued_nothing_answers_but_the_document(ap
         assert api.request("GET", "/v1/usage", token)[0] == 401
     for path in document()["paths"]:
         assert api.request("GET", path.replace("{", "").replace("}", ""), None)[0] == 401
+
+
+def test_what_has_no_route_is_answered_in_the_apis_own_form(api: ApiStack) -> None:
+    for method, path in (("GET", "/"), ("GET", "/nowhere"), ("POST", "/v2/events"), ("GET", "/webhooks/acme")):
+        status, body, _ = api.request(method, path, None)
+        assert (status, body["error"]["code"]) == (404, "not_found"), (method, path)
 
 
 def test_a_role_gets_its_own_and_neither_another_roles_nor_another_tenants(api: ApiStack) -> None:
@@ -56,7 +64,11 @@ def test_a_machine_is_let_in_by_its_scope_and_audience(api: ApiStack) -> None:
 def test_every_read_of_the_document_answers_with_the_functions_own_role(api: ApiStack) -> None:
     """Each policy that a route needs is in the template: the emulator enforces them."""
     grants = {"client": "client:acme", "expert": "expert:maya"}
+    url = {"url": "https://acme.example/reads"}
+    endpoint = api.request("POST", "/v1/webhook_endpoints", api.token("client:acme"), url, "reads")[1]["id"]
     known = {"{case}": "acme-0", "{month}": "2026-10"}
+    asked = {"/v1/ledger/entries": "?book=client/acme", "/v1/charge_evidence": "?case=acme-0"}
+    Player(api.stack).trigger("reconcile", datetime.now(UTC))
     missing = {"/v1/invoices/{period}": "2020-01", "/v1/payouts/{payout}": "payout:maya:USD:x", "/v1/runs/{run}": "x"}
     for path, operations in document()["paths"].items():
         if "get" in operations:
@@ -66,7 +78,8 @@ def test_every_read_of_the_document_answers_with_the_functions_own_role(api: Api
                 place = place.replace(name, value)
             if path in missing:
                 place = path.partition("{")[0] + missing[path]
-            place += "?book=client/acme" if path == "/v1/ledger/entries" else ""
+            place += asked.get(path, "")
+            place = place.replace("{endpoint}", endpoint)
             status, body, _ = api.request("GET", place, api.token(grants.get(role, role)))
             assert status == (404 if path in missing else 200), (place, body)
 
@@ -101,6 +114,26 @@ def test_what_acts_may_do_what_it_says_and_no_more(api: ApiStack) -> None:
     assert run[1]["error"]["code"] == "not_as_it_stands"
     release = api.request("POST", "/v1/parked/release", api.token("finance"), {"id": "fact:none"}, "r1")
     assert release[0] == 404
+
+
+def test_a_client_has_its_webhooks_made_rotated_and_deleted_with_the_functions_own_role(api: ApiStack) -> None:
+    acme, url = api.token("client:acme"), {"url": "https://acme.example/hooks"}
+    made = api.request("POST", "/v1/webhook_endpoints", acme, url, "w1")[1]
+    assert made["secret"].startswith("whsec_"), made
+    assert api.request("POST", "/v1/webhook_endpoints", acme, url, "w1")[1] == made
+    here = f"/v1/webhook_endpoints/{made['id']}"
+    rotated = api.request("POST", f"{here}/rotate_secret", acme, None, "w2")[1]
+    assert (rotated["secrets"], rotated["secret"] == made["secret"]) == (2, False)
+    assert api.request("POST", f"{here}/finish_rotation", acme, None, "w3")[1]["secrets"] == 1
+    assert api.request("GET", f"{here}/undelivered", acme)[:2] == (
+        200,
+        {"object": "list", "data": [], "has_more": False, "next_cursor": None},
+    )
+    replayed = api.request("POST", f"{here}/replay", acme, {"since": "2020-01-01T00:00:00Z"}, "w4")
+    assert (replayed[0], replayed[1]["id"]) == (200, made["id"])
+    assert api.request("DELETE", here, api.token("client:nordwind"))[0] == 404
+    assert api.request("DELETE", here, acme)[1] == {"id": made["id"], "is_deleted": True}
+    assert made["id"] not in {it["id"] for it in api.request("GET", "/v1/webhook_endpoints", acme)[1]["data"]}
 
 
 def test_nothing_failed_and_no_token_is_in_a_log(api: ApiStack) -> None:

@@ -17,6 +17,8 @@ from cli.report import Report
 from cli.run import play, set_up
 from docs.generate import run_block
 from infra.aws.tables import AnnouncementItem
+from infra.exports import export_ledger, open_export
+from infra.formats import write_format
 from infra.local.player import Player
 from infra.local.sample_month import SampleMonth, sample_month
 from infra.local.stack import LocalStack, local_stack, running_stack
@@ -24,6 +26,7 @@ from ledger.balances import trial_balance
 from settlement.announcements import Announcement
 from settlement.ports import Changes
 from settlement.release import release
+from tests.bean_counting import bean_balances, in_beancount
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
 RESOLUTIONS = 3000
@@ -85,6 +88,17 @@ def test_the_readme_shows_what_the_month_really_ends_with(played: Played) -> Non
     ]
     assert len(shown) == 8
     assert [line for line in shown if line not in readme] == []
+
+
+def test_beancount_accepts_the_journal_of_the_run_and_comes_to_the_same_balances(
+    played: Played, tmp_path: Path
+) -> None:
+    export_ledger(played.here.store, tmp_path / "export")
+    with open_export(tmp_path / "export") as export:
+        journal, *_ = write_format(export, "beancount", tmp_path / "books")
+
+    entries = [it.entry for head in played.here.store.heads() for it in played.here.store.entries(head.book)]
+    assert bean_balances(journal) == in_beancount(entries)
 
 
 def test_what_was_parked_is_exactly_what_the_month_holds_to_be_parked(played: Played) -> None:

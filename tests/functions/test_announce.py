@@ -1,12 +1,13 @@
 """The function behind the stream of announcements: onto the bus, and into the queue of those who asked."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import boto3
 import pytest
 
 from functions import announce as function
+from infra.aws.bus import NotPut, bus
 from infra.aws.store import _announcement_item
 from infra.aws.wire import encoded
 from settlement.announcements import Announcement
@@ -44,7 +45,14 @@ class Registry:
         return {id_: Endpoint.model_validate({"id": id_} | document) for id_ in ("one", "two")}
 
 
-def run(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> list[Webhook]:
+@pytest.fixture(autouse=True)
+def _no_client_is_kept() -> Iterator[None]:
+    bus.cache_clear()
+    yield
+    bus.cache_clear()
+
+
+def run(there: Bus, monkeypatch: pytest.MonkeyPatch) -> list[Webhook]:
     """What is queued for the announcements as the stream has them."""
     queued: list[Webhook] = []
 
@@ -52,7 +60,7 @@ def run(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> list[Webhook]:
         queued.extend(webhooks)
 
     monkeypatch.setenv("SOLVENT_STACK", "s")
-    monkeypatch.setattr(boto3, "client", lambda _: bus)
+    monkeypatch.setattr(boto3, "client", lambda _: there)
     monkeypatch.setattr(function, "registry", Registry)
     monkeypatch.setattr(function, "queue_webhooks", keep)
     records = [{"eventName": "INSERT", "dynamodb": {"NewImage": encoded(_announcement_item(told))}} for told in TOLD]
@@ -63,17 +71,17 @@ def run(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> list[Webhook]:
 def test_each_announcement_is_on_the_bus_and_queued_for_each_endpoint_in_the_streams_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bus = Bus()
-    queued = run(bus, monkeypatch)
+    there = Bus()
+    queued = run(there, monkeypatch)
 
-    assert [json.loads(it["Detail"])["id"] for it in bus.entries] == [told.id for told in TOLD]
+    assert [json.loads(it["Detail"])["id"] for it in there.entries] == [told.id for told in TOLD]
     detail = {"id": TOLD[0].id, "client": "acme", "time": "2026-03-02T00:00:00Z", "data": CAP}
-    assert json.loads(bus.entries[0]["Detail"]) == detail
+    assert json.loads(there.entries[0]["Detail"]) == detail
     assert [it.endpoint for it in queued] == ["one", "two", "one", "two"]
     assert queued[0].group == queued[2].group
     assert json.loads(queued[0].body)["data"] == CAP
 
 
 def test_what_the_bus_refuses_is_queued_for_nobody_and_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(function.NotAnnounced, match="the bus refused 1 events"):
+    with pytest.raises(NotPut, match="the bus refused 1 events"):
         run(Bus(refused=1), monkeypatch)

@@ -13,6 +13,8 @@ from events.adapters.systems import System
 from events.decode import decode
 from functions import doors as reporting
 from functions import receive_ticketing as function
+from functions import serve_api
+from functions.api.errors import no_route
 from settlement.ports import Changes
 from tests import ticketing
 from tests.ticketing import HELPDESKS, MARKERS, NOW, a_door
@@ -116,8 +118,11 @@ def test_a_door_and_its_secrets_are_kept_for_a_minute_so_that_both_values_of_a_r
 
 
 @pytest.mark.parametrize("door", ["globex", "", "..", "a" * 3000, "acme zendesk", "Acme-Zendesk"])
-def test_what_is_no_door_is_answered_as_api_gateway_answers_for_no_route(stack: Stack, door: str) -> None:
-    assert call(door, solved()) == (404, {"message": "Not Found"})
+def test_what_is_no_door_is_answered_as_what_is_no_route(stack: Stack, door: str) -> None:
+    path = f"/webhooks/{door}"
+    assert call(door, solved()) == (404, no_route(path).body("req-1"))
+    asked = {"routeKey": "$default", "rawPath": path, "requestContext": {"requestId": "req-1"}}
+    assert serve_api.handler(asked, None)["body"] == json.dumps(no_route(path).body("req-1"))
     assert stack.put == []
 
 

@@ -1,6 +1,5 @@
-"""What the export of the ledger promises: every posting once, exact amounts, the same bytes for the same ledger."""
+"""What the export of the ledger promises: every entry once, exact amounts, the same bytes for the same ledger."""
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +10,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from infra.exports import COLUMNS, ControlTotal, ExportedBook, export_ledger, read_manifest
+from infra.exports import export_ledger, mirror, open_export, read_manifests
+from infra.exports.folders import LocalFolder
+from infra.exports.manifests import ControlTotal, Cursor, ExportedBook
+from infra.exports.rows import ENTRY_COLUMNS, POSTING_COLUMNS
+from infra.exports.runs import ExportChanged
 from ledger.accounts import (
     BANK_CASH,
     COST_INCENTIVE,
@@ -21,13 +24,14 @@ from ledger.accounts import (
     client_unbilled,
     expert_payable,
 )
-from ledger.books import Head, append
+from ledger.books import GENESIS, Head, append
 from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
 from ledger.money import Currency
 from ledger.posting_rules import Reason
 from settlement.ports import Changes
 from tests.memory_store import MemoryStore
+from tests.signing import TestKey
 from tests.world import World, at
 
 
@@ -52,16 +56,9 @@ def post(store: MemoryStore, *entries: Entry, recorded_at: str = "2026-03-05T10:
         store.commit(Changes(entries=sealed, heads=((head, after),)))
 
 
-def rows_of(folder: Path, month: str = "2026-03") -> list[dict[str, str]]:
-    with (folder / f"csv/postings-{month}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def from_parquet(folder: Path, columns: str = "*") -> list[tuple[object, ...]]:
-    with duckdb.connect() as connection:
-        rows = connection.read_parquet(str(folder / "postings/*/*.parquet"), hive_partitioning=True)
-        found: list[tuple[object, ...]] = rows.select(columns).fetchall()
-        return found
+def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
+    with open_export(folder) as views:
+        return views.sql(query).fetchall()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -89,66 +86,96 @@ def store() -> MemoryStore:
     return world.store
 
 
-def test_every_posting_is_one_row_in_the_month_of_its_accounting_date(store: MemoryStore, tmp_path: Path) -> None:
+@pytest.fixture
+def folder(store: MemoryStore, tmp_path: Path) -> Path:
+    """The export of that month."""
     export_ledger(store, tmp_path / "ledger")
+    return tmp_path / "ledger"
 
-    march, april = rows_of(tmp_path / "ledger", "2026-03"), rows_of(tmp_path / "ledger", "2026-04")
-    exported = [(row["book"], int(row["seq"]), int(row["line"]), row["account"], row["minor_units"]) for row in march]
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_posting_is_one_row_in_the_month_of_its_accounting_date(store: MemoryStore, folder: Path) -> None:
     posted = [
-        (book, recorded.seq, line, posting.account, str(posting.amount.minor_units))
+        (recorded.entry.effective_on.isoformat()[:7], book, recorded.seq, line, it.account, it.amount.minor_units)
         for book, journal in sorted(store.journal.items())
         for recorded in journal
-        if recorded.entry.effective_on.month == 3
-        for line, posting in enumerate(recorded.entry.postings, 1)
+        for line, it in enumerate(recorded.entry.postings, 1)
     ]
-    assert exported == posted
-    assert [row["entry_id"] for row in april] == ["incentive:maya/quest/1"] * 2
+
+    assert {row[0] for row in posted} == {"2026-03", "2026-04"}
+    assert rows(folder, "SELECT month, book, seq, line, account, minor_units FROM postings ORDER BY ALL") == sorted(
+        posted
+    )
+    counted = "SELECT month, book, count(*) FROM entries GROUP BY ALL ORDER BY ALL"
+    assert rows(folder, counted) == [
+        ("2026-03", "client/acme", 7),
+        ("2026-03", "platform", 1),
+        ("2026-04", "expert/maya", 1),
+    ]
 
 
-def test_a_row_says_everything_of_its_posting_and_entry(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "ledger")
+def test_rows_of_a_file_stand_in_the_order_of_the_books(folder: Path) -> None:
+    with duckdb.connect() as connection:
+        file = str(folder / "postings/month=2026-03/000001-0001.parquet")
+        found = connection.read_parquet(file, hive_partitioning=False).select("book, seq, line").fetchall()
 
-    recorded = store.journal[client_book("acme")][0]
-    assert rows_of(tmp_path / "ledger")[2] == {
+    assert found == sorted(found)
+
+
+def test_a_row_says_everything_of_its_posting_and_entry(store: MemoryStore, folder: Path) -> None:
+    with open_export(folder) as views:
+        posting = views.sql("FROM postings WHERE entry_id = 'charge:acme/C1/1:1' AND line = 3")
+        entry = views.sql("FROM entries WHERE entry_id = 'charge:acme/C1/1:1'")
+        [posted], [recorded] = posting.fetchall(), entry.fetchall()
+        told_posting, told_entry = (
+            dict(zip(posting.columns, posted, strict=True)),
+            dict(zip(entry.columns, recorded, strict=True)),
+        )
+
+    original = store.journal[client_book("acme")][0]
+    both = {
         "entry_id": "charge:acme/C1/1:1",
         "book": "client/acme",
-        "seq": "1",
+        "seq": 1,
         "reason": "settled",
-        "line": "3",
-        "account": "expert/maya/payable",
-        "account_kind": "liability",
-        "currency": "USD",
-        "minor_units": "-59",
-        "amount": "-0.59",
-        "debit": "0.00",
-        "credit": "0.59",
-        "effective_on": "2026-03-02",
-        "month": "2026-03",
-        "recorded_at": "2026-03-02T00:04:00Z",
+        "effective_on": date(2026, 3, 2),
+        "recorded_at": datetime(2026, 3, 2, 0, 4),  # noqa: DTZ001  # TIMESTAMP has no zone; it is UTC
         "client": "acme",
         "expert": "maya",
         "case_id": "C1",
-        "cycle": "1",
-        "evidence": recorded.entry.evidence,
-        "content_hash": recorded.entry.content_hash,
-        "chain_hash": recorded.chain_hash,
+        "cycle": 1,
+        "month": "2026-03",
+    }
+    assert told_posting == both | {
+        "line": 3,
+        "account": "expert/maya/payable",
+        "account_kind": "liability",
+        "currency": "USD",
+        "minor_units": -59,
+        "amount": Decimal("-0.590"),
+        "debit": Decimal("0.000"),
+        "credit": Decimal("0.590"),
+    }
+    assert told_entry == both | {
+        "evidence": original.entry.evidence,
+        "content_hash": original.entry.content_hash,
+        "chain_hash": original.chain_hash,
     }
 
 
-def test_parquet_holds_the_rows_of_the_csv_with_types(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "ledger")
+@pytest.mark.parametrize(("kind", "columns"), [("postings", POSTING_COLUMNS), ("entries", ENTRY_COLUMNS)])
+def test_columns_have_their_types_even_where_there_are_no_rows(
+    folder: Path, tmp_path: Path, kind: str, columns: dict[str, str]
+) -> None:
+    export_ledger(MemoryStore(), tmp_path / "empty")
 
-    row = dict(zip(COLUMNS, from_parquet(tmp_path / "ledger", ", ".join(COLUMNS))[2], strict=True))
-    assert (row["seq"], row["line"], row["minor_units"], row["cycle"]) == (1, 3, -59, 1)
-    assert (row["amount"], row["debit"], row["credit"]) == (Decimal("-0.590"), Decimal("0.000"), Decimal("0.590"))
-    assert (row["effective_on"], row["month"]) == (date(2026, 3, 2), "2026-03")
-    assert row["recorded_at"] == datetime(2026, 3, 2, 0, 4)  # noqa: DTZ001  # TIMESTAMP has no zone; it is UTC
-    assert row["evidence"] == store.journal[client_book("acme")][0].entry.evidence
-    with duckdb.connect() as connection:
-        file = tmp_path / "ledger/postings/month=2026-03/postings.parquet"
-        parquet = connection.read_parquet(str(file), hive_partitioning=False)
-        types = dict(zip(parquet.columns, map(str, parquet.types), strict=True))
-    assert types | {"month": "VARCHAR"} == COLUMNS
+    for place in (folder, tmp_path / "empty"):
+        with open_export(place) as views:
+            found = views.table(kind)
+            assert dict(zip(found.columns, map(str, found.types), strict=True)) == {**columns, "month": "VARCHAR"}
+            assert bool(found.fetchall()) == (place == folder)
 
 
 def test_a_row_of_a_shared_account_names_the_only_client_and_expert_of_its_entry(
@@ -159,38 +186,72 @@ def test_a_row_of_a_shared_account_names_the_only_client_and_expert_of_its_entry
 
     export_ledger(store, tmp_path / "ledger")
 
-    named = {(row["entry_id"], row["account"]): (row["client"], row["expert"]) for row in rows_of(tmp_path / "ledger")}
-    assert named["charge:acme/C1/1:1", "cost/base"] == ("acme", "maya")
-    assert named["charge:acme/C1/1:3", "revenue/resolutions"] == ("acme", "noah")
-    assert named["topup:1", "bank/cash"] == ("", "")
-    assert named["manual:two-clients", "client/globex/unbilled"] == ("globex", "")
-    assert named["manual:two-clients", "bank/cash"] == ("", "")
-    unknown = from_parquet(tmp_path / "ledger", "entry_id, client, expert, case_id, cycle")
-    assert ("topup:1", None, None, None, None) in unknown
+    found = rows(tmp_path / "ledger", "SELECT entry_id, account, client, expert, case_id, cycle FROM postings")
+    named = {(row[0], row[1]): row[2:] for row in found}
+    assert named["charge:acme/C1/1:1", "cost/base"] == ("acme", "maya", "C1", 1)
+    assert named["charge:acme/C1/1:3", "revenue/resolutions"] == ("acme", "noah", "C1", 1)
+    assert named["incentive:maya/quest/1", "cost/incentive"] == (None, "maya", None, None)
+    assert named["topup:1", "bank/cash"] == (None, None, None, None)
+    assert named["manual:two-clients", "client/globex/unbilled"] == ("globex", None, None, None)
+    assert named["manual:two-clients", "bank/cash"] == (None, None, None, None)
 
 
 @pytest.mark.parametrize(
-    ("currency", "minor_units", "text", "exact"),
+    ("currency", "minor_units", "exact"),
     [
-        ("JPY", 1870, "1870", Decimal("1870.000")),
-        ("USD", 5, "0.05", Decimal("0.050")),
-        ("BHD", 1001, "1.001", Decimal("1.001")),
-        ("USD", 9_007_199_254_740_993, "90071992547409.93", Decimal("90071992547409.930")),
+        ("JPY", 1870, Decimal("1870.000")),
+        ("USD", 5, Decimal("0.050")),
+        ("BHD", 1001, Decimal("1.001")),
+        ("USD", 10**18 - 1, Decimal("9999999999999999.990")),
+        ("JPY", 10**18 - 1, Decimal("999999999999999999.000")),
     ],
 )
-def test_amounts_are_exact_in_every_currency(
-    tmp_path: Path, currency: str, minor_units: int, text: str, exact: Decimal
-) -> None:
+def test_amounts_are_exact_in_every_currency(tmp_path: Path, currency: str, minor_units: int, exact: Decimal) -> None:
     store = MemoryStore()
     post(store, an_entry((STRIPE_BALANCE, minor_units), (BANK_CASH, -minor_units), currency=currency))
 
     export_ledger(store, tmp_path / "ledger")
 
-    assert next((row["amount"], row["debit"]) for row in rows_of(tmp_path / "ledger")) == (text, text)
-    assert from_parquet(tmp_path / "ledger", "minor_units, amount, debit - credit") == [
-        (minor_units, exact, exact),
-        (-minor_units, -exact, -exact),
+    assert rows(tmp_path / "ledger", "SELECT minor_units, amount, debit, credit FROM postings ORDER BY line") == [
+        (minor_units, exact, exact, 0),
+        (-minor_units, -exact, 0, exact),
     ]
+
+
+def test_texts_of_any_kind_come_out_as_they_went_in(tmp_path: Path) -> None:
+    store = MemoryStore()
+    ids = [
+        '=HYPERLINK("x")',
+        "\ttab",
+        "'quoted",
+        "two\r\nlines",
+        "a,b",
+        "\x1f|\x00|\\",
+        "日本 é 😀",
+        "charge:acme/a/b\n:c/2:1",
+    ]
+    post(store, *(an_entry(id=text) for text in ids))
+
+    export_ledger(store, tmp_path / "ledger")
+
+    assert [row[0] for row in rows(tmp_path / "ledger", "SELECT entry_id FROM entries ORDER BY seq")] == ids
+    assert rows(tmp_path / "ledger", "SELECT DISTINCT evidence FROM entries") == [(an_entry().evidence,)]
+
+
+def test_case_and_cycle_come_from_the_id_of_what_a_cycle_posted(tmp_path: Path) -> None:
+    store = MemoryStore()
+    post(
+        store,
+        *(an_entry(id=text) for text in ("charge:acme/a/b:c/2:1", "charge:acme/C1/1", "true-up:acme/2026-03/1:1")),
+    )
+
+    export_ledger(store, tmp_path / "ledger")
+
+    found = rows(tmp_path / "ledger", "SELECT case_id, cycle FROM entries ORDER BY seq")
+    assert found == [("a/b:c", 2), (None, None), (None, None)]
+
+
+# -- manifests ---------------------------------------------------------------------------------------------------------
 
 
 def test_control_totals_are_the_sums_of_what_was_posted(tmp_path: Path) -> None:
@@ -204,7 +265,7 @@ def test_control_totals_are_the_sums_of_what_was_posted(tmp_path: Path) -> None:
     both = an_entry(id="manual:4")
     post(store, replace(both, postings=(*both.postings, *an_entry(currency="JPY").postings)))
 
-    manifest = export_ledger(store, tmp_path / "ledger")
+    [manifest] = export_ledger(store, tmp_path / "ledger", entries_per_slice=3)
 
     assert manifest.totals == (
         ControlTotal(Currency("JPY"), debit=2370, credit=2370, entries=2, postings=4),
@@ -212,41 +273,62 @@ def test_control_totals_are_the_sums_of_what_was_posted(tmp_path: Path) -> None:
     )
 
 
-def test_manifest_describes_files_and_books(store: MemoryStore, tmp_path: Path) -> None:
-    manifest = export_ledger(store, tmp_path / "ledger")
+def test_manifest_describes_files_and_books(store: MemoryStore, folder: Path) -> None:
+    [manifest] = read_manifests(LocalFolder(folder))
 
-    assert read_manifest(tmp_path / "ledger") == manifest
     assert [(file.path, file.rows) for file in manifest.files] == [
-        ("csv/postings-2026-03.csv", 30),
-        ("csv/postings-2026-04.csv", 2),
-        ("postings/month=2026-03/postings.parquet", 30),
-        ("postings/month=2026-04/postings.parquet", 2),
+        ("entries/month=2026-03/000001-0001.parquet", 8),
+        ("entries/month=2026-04/000001-0001.parquet", 1),
+        ("postings/month=2026-03/000001-0001.parquet", 30),
+        ("postings/month=2026-04/000001-0001.parquet", 2),
     ]
     for file in manifest.files:
-        written = (tmp_path / "ledger" / file.path).read_bytes()
+        written = (folder / file.path).read_bytes()
         assert (file.bytes, file.sha256) == (len(written), hashlib.sha256(written).hexdigest())
+    heads = sorted(store.heads(), key=lambda head: head.book)
     assert manifest.books == tuple(
-        ExportedBook(head.book, 1, head.seq, head.seq, head.chain_hash)
-        for head in sorted(store.heads(), key=lambda head: head.book)
+        ExportedBook(head.book, 1, head.seq, head.seq, GENESIS, head.chain_hash) for head in heads
     )
+    assert manifest.cursors == tuple(Cursor(head.book, head.seq, head.chain_hash) for head in heads)
+    assert (manifest.run, manifest.entries) == (1, 9)
 
 
-def test_the_same_ledger_gives_the_same_bytes(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "first")
-    export_ledger(store, tmp_path / "second")
-    export_ledger(store, tmp_path / "second")
+def test_next_run_adds_what_is_new_and_leaves_the_rest_alone(store: MemoryStore, folder: Path) -> None:
+    [first], before = read_manifests(LocalFolder(folder)), contents(folder)
+    chain = store.head(PLATFORM_BOOK).chain_hash
+    post(store, an_entry(id="topup:2", reason=Reason.TOP_UP), an_entry(id="topup:3", reason=Reason.TOP_UP))
+
+    [second] = export_ledger(store, folder)
+
+    head = store.head(PLATFORM_BOOK)
+    assert (second.run, second.previous) == (2, first.sha256())
+    assert second.books == (ExportedBook(PLATFORM_BOOK, 2, 3, 2, chain, head.chain_hash),)
+    assert {it.book for it in second.cursors} == {it.book for it in first.cursors}
+    after = contents(folder)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 3
+    assert rows(folder, "SELECT count(*), count(DISTINCT entry_id) FROM entries") == [(11, 11)]
+    assert export_ledger(store, folder) == []
+    assert contents(folder) == after
+
+
+def test_same_ledger_gives_the_same_bytes_and_the_same_rows_in_slices_of_any_size(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    key = TestKey()
+    for name, size in (("first", 100), ("second", 100), ("sliced", 2)):
+        export_ledger(store, tmp_path / name, key.sign, entries_per_slice=size)
 
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+    [whole], [sliced] = (read_manifests(LocalFolder(tmp_path / name)) for name in ("first", "sliced"))
+    assert (whole.books, whole.totals, whole.cursors) == (sliced.books, sliced.totals, sliced.cursors)
+    assert len(sliced.files) == 12
+    for kind in ("postings", "entries"):
+        query = f"FROM {kind} ORDER BY ALL"
+        assert rows(tmp_path / "first", query) == rows(tmp_path / "sliced", query)
 
 
-def test_later_export_replaces_the_earlier_one_whole(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "ledger")
-    export_ledger(MemoryStore(), tmp_path / "ledger")
-
-    manifest = read_manifest(tmp_path / "ledger")
-    assert (manifest.files, manifest.books, manifest.totals) == ((), (), ())
-    assert not list((tmp_path / "ledger").rglob("*.parquet"))
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 
 def test_export_stops_at_the_heads_it_found(store: MemoryStore, tmp_path: Path) -> None:
@@ -260,22 +342,18 @@ def test_export_stops_at_the_heads_it_found(store: MemoryStore, tmp_path: Path) 
     busy = WhileOthersPost(journal=store.journal, stored_heads=store.stored_heads)
     export_ledger(busy, tmp_path / "ledger")
 
-    assert "manual:later" not in {row["entry_id"] for row in rows_of(tmp_path / "ledger")}
+    assert rows(tmp_path / "ledger", "FROM entries WHERE entry_id = 'manual:later'") == []
 
 
-def test_broken_book_is_named_and_nothing_is_written(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "ledger")
-    before = contents(tmp_path / "ledger")
+def test_broken_book_is_named_and_what_was_exported_before_stays(store: MemoryStore, folder: Path) -> None:
+    post(store, an_entry(id="topup:2", book=client_book("acme")), an_entry(id="topup:3", book=client_book("acme")))
     acme = store.journal[client_book("acme")]
-    acme[1] = replace(acme[1], entry=replace(acme[1].entry, effective_on=date(2026, 2, 1)))
+    acme[8] = replace(acme[8], entry=replace(acme[8].entry, effective_on=date(2026, 2, 1)))
 
-    with pytest.raises(BookBroken, match=r"client/acme: entry 2 \(charge:acme/C2/1:1\) does not carry the hash"):
-        export_ledger(store, tmp_path / "ledger")
-    with pytest.raises(BookBroken, match="client/acme"):
-        export_ledger(store, tmp_path / "new")
+    with pytest.raises(BookBroken, match=r"client/acme: entry 9 \(topup:3\) does not carry the hash"):
+        export_ledger(store, folder)
 
-    assert contents(tmp_path / "ledger") == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger"]
+    assert rows(folder, "SELECT count(*) FROM entries") == [(9,)]
 
 
 def test_book_shorter_than_its_head_is_broken(store: MemoryStore, tmp_path: Path) -> None:
@@ -285,64 +363,59 @@ def test_book_shorter_than_its_head_is_broken(store: MemoryStore, tmp_path: Path
         export_ledger(store, tmp_path / "ledger")
 
 
-def test_interrupted_export_leaves_the_earlier_one(store: MemoryStore, tmp_path: Path) -> None:
-    export_ledger(store, tmp_path / "ledger")
-    before = contents(tmp_path / "ledger")
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_another_ledger_is_never_added_to_an_export(folder: Path, *, is_longer: bool) -> None:
+    other = World()
+    other.solve(9 if is_longer else 2)
+    book = "client/acme" if not is_longer else "expert/maya"
 
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
+    with pytest.raises(BookBroken, match=f"{book}: the export ends at entry"):
+        export_ledger(other.store, folder)
+
+
+def test_entries_that_do_not_follow_those_of_the_run_before_are_refused(store: MemoryStore, folder: Path) -> None:
+    other = MemoryStore()
+    for book, journal in store.journal.items():
+        post(other, *(it.entry for it in journal), recorded_at="2026-03-06T10:00:00")
+        post(other, an_entry(id=f"manual:{book}", book=book))
+
+    with pytest.raises(BookBroken, match="client/acme: entry 7 is not the one that the run before exported"):
+        export_ledger(other, folder)
+
+
+def test_interrupted_export_goes_on_where_it_was(store: MemoryStore, tmp_path: Path) -> None:
+    read: list[int] = []
+
+    def interrupt(more: int, _: int) -> None:
+        read.append(more)
+        if sum(read) > 5:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export_ledger(store, tmp_path / "ledger", interrupt)
+        export_ledger(store, tmp_path / "ledger", progress=interrupt, entries_per_slice=2)
+    with pytest.raises(FileNotFoundError, match="holds no export"):
+        open_export(tmp_path / "ledger")
+    before = contents(tmp_path / "ledger")
+    read.clear()
+    export_ledger(store, tmp_path / "ledger", progress=lambda more, _: read.append(more), entries_per_slice=100)
+    export_ledger(store, tmp_path / "undisturbed", entries_per_slice=2)
 
-    assert contents(tmp_path / "ledger") == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger"]
-
-
-def test_export_that_cannot_be_put_in_place_leaves_the_earlier_one(
-    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rename = Path.rename
-    earlier = export_ledger(store, tmp_path / "ledger")
-
-    def refuse_the_new_one(path: Path, target: Path) -> Path:
-        if path.name == "fresh":
-            raise PermissionError(f"{target} is in use")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
-    with pytest.raises(PermissionError, match="in use"):
-        export_ledger(store, tmp_path / "ledger")
-
-    assert read_manifest(tmp_path / "ledger") == earlier
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+    assert sum(read) == 5  # the first two slices are not read again
+    assert contents(tmp_path / "ledger") == contents(tmp_path / "undisturbed")
+    assert len([name for name in before if name.startswith("entries/")]) == 2
 
 
 def test_two_exports_at_once_to_one_folder_do_not_meet(store: MemoryStore, tmp_path: Path) -> None:
     refused: list[str] = []
 
-    def export_too(_: int) -> None:
+    def export_too(_: int, __: int) -> None:
         with pytest.raises(FileExistsError) as told:
             export_ledger(MemoryStore(), tmp_path / "ledger")
         refused.append(str(told.value))
 
-    first = export_ledger(store, tmp_path / "ledger", export_too)
+    added = export_ledger(store, tmp_path / "ledger", progress=export_too)
     assert "another process is at work" in refused[0]
-    assert read_manifest(tmp_path / "ledger") == first
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
-
-
-def test_what_a_killed_export_had_put_aside_is_brought_back_first(store: MemoryStore, tmp_path: Path) -> None:
-    earlier = export_ledger(store, tmp_path / "ledger")
-    aside = tmp_path / ".ledger.unfinished"
-    (aside / "fresh").mkdir(parents=True)
-    (tmp_path / "ledger").rename(aside / "earlier")
-    del store.journal[client_book("acme")][-1]
-
-    with pytest.raises(BookBroken):
-        export_ledger(store, tmp_path / "ledger")
-    assert read_manifest(tmp_path / "ledger") == earlier
-    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+    assert read_manifests(LocalFolder(tmp_path / "ledger")) == added
 
 
 def test_folder_that_holds_other_things_is_refused(store: MemoryStore, tmp_path: Path) -> None:
@@ -351,43 +424,63 @@ def test_folder_that_holds_other_things_is_refused(store: MemoryStore, tmp_path:
     with pytest.raises(FileExistsError, match=r"holds thesis\.txt, which is no part of an export"):
         export_ledger(store, tmp_path)
 
-    assert (tmp_path / "thesis.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_progress_counts_every_entry_once(store: MemoryStore, tmp_path: Path) -> None:
-    told: list[int] = []
-    export_ledger(store, tmp_path / "ledger", told.append)
+    told: list[tuple[int, int]] = []
+    export_ledger(store, tmp_path / "ledger", progress=lambda *it: told.append(it), entries_per_slice=2)
 
-    assert sum(told) == sum(head.seq for head in store.heads())
+    entries = sum(head.seq for head in store.heads())
+    assert sum(more for more, _ in told) == entries
+    assert {of for _, of in told} == {entries}
 
 
-def test_no_cell_runs_as_a_formula_and_parquet_keeps_the_text(tmp_path: Path) -> None:
-    store = MemoryStore()
-    ids = ['=HYPERLINK("x")', "+1", "-1", "@sum", "\ttab", "'quoted", "two\r\nlines", "a,b"]
-    post(store, *(an_entry(id=text) for text in ids))
+def test_export_with_a_missing_file_is_not_opened(folder: Path) -> None:
+    (folder / "entries/month=2026-04/000001-0001.parquet").unlink()
 
-    export_ledger(store, tmp_path / "ledger")
+    with pytest.raises(FileNotFoundError, match=r"2026-04/000001-0001\.parquet is missing from the export"):
+        open_export(folder)
 
-    rows = rows_of(tmp_path / "ledger")
-    numbers = {"minor_units", "amount"}
-    assert not [
-        row for row in rows for name, cell in row.items() if name not in numbers and cell[:1] in set("=+-@\t\r")
+
+def test_only_files_that_manifests_name_are_read(folder: Path) -> None:
+    file = folder / "entries/month=2026-04/000001-0001.parquet"
+    (file.parent / "000002-0001.parquet").write_bytes(file.read_bytes())
+
+    assert rows(folder, "SELECT count(*) FROM entries") == [(9,)]
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+def test_copy_gets_only_what_it_lacks(store: MemoryStore, folder: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Source(LocalFolder):
+        def read(self, path: str) -> bytes | None:
+            asked.append(path)
+            return super().read(path)
+
+    copy = tmp_path / "copy"
+    assert [it.run for it in mirror(Source(folder), copy)] == [1]
+    post(store, an_entry(id="topup:2", reason=Reason.TOP_UP))
+    export_ledger(store, folder)
+    asked.clear()
+    assert [it.run for it in mirror(Source(folder), copy)] == [2]
+
+    assert contents(copy) == contents(folder)
+    assert [path for path in asked if path.endswith(".parquet")] == [
+        "entries/month=2026-03/000002-0001.parquet",
+        "postings/month=2026-03/000002-0001.parquet",
     ]
-    assert [row["entry_id"] for row in rows[::2]] == [f"'{text}" for text in ids[:6]] + ids[6:]
-    assert [row[0] for row in from_parquet(tmp_path / "ledger", "entry_id")[::2]] == ids
+    assert mirror(LocalFolder(folder), copy) == []
 
 
-def test_more_months_than_files_may_be_open_are_exported_in_order(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("infra.exports._OPEN_FILES", 2)
-    store = MemoryStore()
-    days = [f"2026-{month:02d}-{day:02d}" for day in (1, 2) for month in range(1, 6)]
-    post(store, *(an_entry(id=f"manual:{day}", on=day) for day in days))
+def test_copy_refuses_what_its_manifest_does_not_say(folder: Path, tmp_path: Path) -> None:
+    file = folder / "entries/month=2026-04/000001-0001.parquet"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
 
-    manifest = export_ledger(store, tmp_path / "ledger")
+    with pytest.raises(ExportChanged, match=r"2026-04/000001-0001\.parquet is not what its manifest says"):
+        mirror(LocalFolder(folder), tmp_path / "copy")
 
-    for month in range(1, 6):
-        ids = [row["entry_id"] for row in rows_of(tmp_path / "ledger", f"2026-{month:02d}")]
-        assert ids == [f"manual:2026-{month:02d}-{day}" for day in ("01", "01", "02", "02")]
-    assert {file.rows for file in manifest.files} == {4}
+    assert not (tmp_path / "copy/manifests").exists()

@@ -9,6 +9,7 @@ from moto import mock_aws
 from pynamodb.exceptions import PutError
 
 from billing.contracts import ContractHistory
+from infra.aws.documents import dumped
 from infra.aws.identity import caller_identity
 from infra.aws.registry import DynamoRegistry
 from infra.aws.tables import RegistryItem, bind
@@ -111,6 +112,25 @@ def test_all_experts_are_read_over_several_pages(registry: DynamoRegistry) -> No
     assert len(registry.experts()) == 150  # 1.8 MB; a page ends at 1 MB
     assert len(registry.experts([f"e{number}" for number in range(150)])) == 150  # a batch ends at 100 keys
     assert registry.clients() == {}
+
+
+def test_what_is_registered_is_read_so_many_at_a_time_in_order_of_ids(registry: DynamoRegistry) -> None:
+    with RegistryItem.batch_write() as batch:
+        for name in ("c", "a", "b", "d"):
+            for kind, document in (
+                ("client", Client(id=name, name=name, email=f"{name}@clients.example").model_dump_json()),
+                ("contract", dumped(ContractHistory(name, (a_contract(client=name),)))),
+                ("pay_plan", dumped(PlanHistory(name, (a_plan(id=name),)))),
+                ("expert", an_expert(name).model_dump_json()),
+            ):
+                batch.save(RegistryItem(kind=kind, id=name, document=document, revision=1))
+
+    for behind, most, expected in (("", 2, ["a", "b"]), ("b", 2, ["c", "d"]), ("bb", 1, ["c"]), ("d", 2, [])):
+        assert [it.id for it in registry.clients_after(behind, most)] == expected
+        assert [it.id for it in registry.experts_after(behind, most)] == expected
+        assert [it.client for it in registry.contracts_after(behind, most)] == expected
+        assert [it.plan for it in registry.plans_after(behind, most)] == expected
+    assert [it.id for it in registry.experts_after("a")] == ["b", "c", "d"]
 
 
 def test_changed_document_is_read_anew_however_often_it_was_read(registry: DynamoRegistry) -> None:

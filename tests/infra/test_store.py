@@ -7,8 +7,8 @@ from threading import Barrier, Thread
 from typing import Protocol
 
 import pytest
-from botocore.exceptions import ConnectionClosedError
-from pynamodb.exceptions import TransactWriteError, VerboseClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
+from pynamodb.exceptions import TransactWriteError, UpdateError, VerboseClientError
 
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState, PeriodStatus
@@ -16,24 +16,31 @@ from billing.prepaid import Lot, Prepaid
 from events.facts import CaseId
 from functions.api.backend import ApiStore
 from infra.aws.store import DynamoStore
-from infra.aws.tables import TABLES, bind
+from infra.aws.tables import TABLES, BookItem, bind
+from infra.exports.slices import Journal
 from infra.local.emulator import Emulator
 from ledger.accounts import BANK_CASH, COST_INCENTIVE, STRIPE_BALANCE, expert_payable
 from ledger.books import Head, append, check_book
-from ledger.entries import PLATFORM_BOOK, Entry, EntryId, client_book, evidence, expert_book, postings
+from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
 from ledger.money import Currency
 from ledger.posting_rules import Reason
+from ledger.sealed import SealedEntry, sealed
 from payouts.awards import Award
 from payouts.incentives import Week, WeekCount
 from payouts.payouts import Payout, PayoutStatus, moved
 from settlement.book_sums import BookSums, Total
 from settlement.cases import Case, fact_key
+from settlement.findings import Finding, Reconciliation
 from settlement.incentives import award_incentives
+from settlement.manual_entries import Draft, ManualEntry, ManualLine, ManualStatus, ManualStore
+from settlement.month_close import Approval, Done, MonthClose, Step
+from settlement.month_steps import CloseStore
 from settlement.parking import Parked, ParkReason
 from settlement.ports import Available, AwardRun, Changes, Contention, HoldChange, IncentiveStore, ReviewGiven, Stored
 from settlement.recorded_facts import PastCase, RecordedFacts, SettledCycle
 from settlement.settle import settle, work_from
+from settlement.writing import until_written
 from tests.memory_store import MemoryStore
 from tests.world import RATING, World, a_contract, a_plan, at
 
@@ -42,8 +49,11 @@ USD = Currency("USD")
 MONDAY = date(2026, 3, 9)
 
 
-class AnyStore(ApiStore, RecordedFacts, IncentiveStore, Protocol):
+class AnyStore(ApiStore, RecordedFacts, IncentiveStore, CloseStore, ManualStore, Journal, Protocol):
     """Whatever a use case may need."""
+
+    def keep_reconciliation(self, found: Reconciliation) -> None: ...
+    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]: ...
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +217,16 @@ def test_a_book_is_read_in_order_and_proves_itself(store: AnyStore) -> None:
     assert list(store.heads()) == [store.head(PLATFORM_BOOK)]
 
 
+def test_a_book_is_read_as_it_is_stored_from_one_number_to_another(store: AnyStore) -> None:
+    for number in range(20):
+        store.commit(posting(store, a_top_up(number)))
+    stored = [sealed(item) for item in store.entries(PLATFORM_BOOK)]
+    assert list(store.sealed(PLATFORM_BOOK, 0, 20)) == stored
+    assert list(store.sealed(PLATFORM_BOOK, 4, 9)) == stored[4:9]
+    assert list(store.sealed(PLATFORM_BOOK, 18, 30)) == stored[18:]
+    assert list(store.sealed(PLATFORM_BOOK, 20, 30)) == []
+
+
 def test_entries_are_read_by_their_numbers_in_the_order_asked_for(store: AnyStore) -> None:
     for number in range(1, 21):
         store.commit(posting(store, a_top_up(number)))
@@ -329,6 +349,40 @@ def test_what_is_parked_is_found_until_it_is_released(store: AnyStore) -> None:
     assert store.find_parked(parked.id) == parked
     store.commit(Changes(unparked=(parked.id,)))
     assert store.find_parked(parked.id) is None
+
+
+@pytest.mark.parametrize("most", [1, 3, 7, 10])
+def test_parked_things_are_read_page_by_page_each_once_while_others_are_released(store: AnyStore, most: int) -> None:
+    ids = {f"case:acme/C{number}" for number in range(7)}
+    parked = [Parked(id_, "acme", ParkReason.NO_MATCHING_RATE, "no rate", at("2026-03-09"), "C") for id_ in ids]
+    store.commit(Changes(parked=tuple(parked)))
+    seen, last = list[Parked](), ""
+    for _ in range(10):
+        page, last = store.parked_after(last, most)
+        assert len(page) <= most
+        seen += page
+        if page:
+            store.commit(Changes(unparked=tuple(it.id for it in page)))  # the one that a page begins behind is gone
+        if not last:
+            break
+    assert sorted(it.id for it in seen) == sorted(ids)
+    assert store.parked_after("", most) == ([], "")
+
+
+def test_the_last_reconciliation_is_kept_with_its_first_findings(store: AnyStore) -> None:
+    assert store.last_reconciliation() is None
+    day = date(2026, 3, 9)
+    open_ = Finding("payout:p", "on its way", 100, USD, day, "wait", open_until=date(2026, 3, 12))
+    wrong = [Finding(f"txn_{number}", "not booked", 5, USD, day, "book it") for number in range(600)]
+    found = Reconciliation(at("2026-03-10T03:30"), 10, 20, 30, 40, (open_, *wrong))
+    store.keep_reconciliation(replace(found, findings=()))
+    store.keep_reconciliation(found)
+    kept = store.last_reconciliation()
+    assert kept is not None
+    assert kept == found.shortened()
+    assert (kept.is_clean, len(kept.differences), kept.open, kept.left_out) == (False, 500, (), 101)
+    store.keep_reconciliation(replace(found, findings=(open_,)))
+    assert store.last_reconciliation() == replace(found, findings=(open_,))
 
 
 def test_a_closed_period_comes_back_closed(store: AnyStore) -> None:
@@ -522,3 +576,136 @@ def test_incentives_of_settled_facts_are_awarded_once_and_corrected(store: AnySt
     assert store.payable() == {("maya", USD): 0, ("noah", USD): 1000}
     book = expert_book("maya")
     assert list(check_book(book, store.entries(book), store.head(book))) == []
+
+
+def test_once_a_month_is_locked_no_book_takes_an_entry_dated_in_it(store: AnyStore) -> None:
+    store.commit(posting(store, a_top_up(1)))
+    before, stale = store.head(PLATFORM_BOOK), posting(store, a_top_up(2))
+    store.lock_through("2026-03")
+    assert (store.locked_through(), store.head(PLATFORM_BOOK).locked_through) == ("2026-03", "2026-03")
+    assert store.head(PLATFORM_BOOK) == before, "locking moves no head"
+    with pytest.raises(Contention):
+        store.commit(stale)
+    store.commit(posting(store, a_top_up(2)))
+    days = [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)]
+    assert days == [MONDAY, date(2026, 4, 1)]
+    assert list(check_book(PLATFORM_BOOK, store.entries(PLATFORM_BOOK), store.head(PLATFORM_BOOK))) == []
+    assert store.head(PLATFORM_BOOK).locked_through == "2026-03", "the lock outlives what is posted behind it"
+
+
+def test_a_second_lock_refuses_what_was_read_behind_the_first(store: AnyStore) -> None:
+    store.commit(posting(store, a_top_up(1)))
+    store.lock_through("2026-03")
+    stale = posting(store, a_top_up(2))
+    store.lock_through("2026-04")
+    with pytest.raises(Contention):
+        store.commit(stale)
+    store.commit(posting(store, a_top_up(2)))
+    assert [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)] == [MONDAY, date(2026, 5, 1)]
+
+
+def test_a_book_that_is_new_is_locked_as_the_others_are(store: AnyStore) -> None:
+    stale = posting(store, a_top_up(1))
+    store.lock_through("2026-03")
+    with pytest.raises(Contention):
+        store.commit(stale)
+    assert not store.head(PLATFORM_BOOK).seq
+    store.commit(posting(store, a_top_up(1)))
+    [only] = store.entries(PLATFORM_BOOK)
+    assert (only.entry.effective_on, store.head(PLATFORM_BOOK).locked_through) == (date(2026, 4, 1), "2026-03")
+
+
+def test_an_earlier_lock_leaves_a_later_one_and_a_later_one_moves_it_on(store: AnyStore) -> None:
+    store.commit(posting(store, a_top_up(1)))
+    for month, locked in (("2026-03", "2026-03"), ("2026-02", "2026-03"), ("2026-04", "2026-04")):
+        store.lock_through(month)
+        assert {store.locked_through(), store.head(PLATFORM_BOOK).locked_through} == {locked}
+        assert [head.locked_through for head in store.heads()] == [locked]
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
+def test_a_lock_that_was_interrupted_holds_for_new_books_and_is_completed_when_it_is_repeated(
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise ConnectionError("gone")
+
+    store.commit(posting(store, a_top_up(1)))
+    with monkeypatch.context() as broken:
+        broken.setattr(BookItem, "scan", crash)
+        with pytest.raises(ConnectionError):
+            store.lock_through("2026-03")
+    assert store.locked_through() == "2026-03"
+    assert store.head(client_book("acme")).locked_through == "2026-03"
+    store.commit(posting(store, a_top_up(2)))
+    store.lock_through("2026-03")
+    store.commit(posting(store, a_top_up(3)))
+    days = [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)]
+    assert days == [MONDAY, MONDAY, date(2026, 4, 1)]
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
+def test_a_head_that_is_being_written_is_contention_and_any_other_refusal_is_not(
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code, expected in (("TransactionConflictException", Contention), ("AccessDeniedException", UpdateError)):
+        refused = UpdateError(cause=ClientError({"Error": {"Code": code, "Message": ""}}, "UpdateItem"))
+
+        def update(*_: object, refused: UpdateError = refused, **__: object) -> None:
+            raise refused
+
+        with monkeypatch.context() as broken:
+            broken.setattr(BookItem, "update", update)
+            with pytest.raises(expected):
+                store.lock_through("2026-03")
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
+def test_writers_and_a_lock_at_once_leave_nothing_in_the_month_that_came_behind_it(store: AnyStore) -> None:
+    store.commit(posting(store, a_top_up(0)))
+    started, refused = Barrier(3), list[int]()
+
+    def write(number: int) -> None:
+        started.wait()
+        for step in range(20):
+            try:
+                store.commit(posting(store, a_top_up(1 + 20 * number + step)))
+            except Contention:
+                refused.append(step)
+
+    threads = [Thread(target=write, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    started.wait()
+    until_written(store, "the lock", lambda: store.lock_through("2026-03"))
+    locked_at = store.head(PLATFORM_BOOK).seq
+    for thread in threads:
+        thread.join()
+    entries = list(store.entries(PLATFORM_BOOK))
+    assert len(entries) == 41 - len(refused)
+    assert all(it.entry.effective_on == date(2026, 4, 1) for it in entries[locked_at:])
+    assert list(check_book(PLATFORM_BOOK, entries, store.head(PLATFORM_BOOK))) == []
+
+
+def test_an_entry_by_hand_and_a_close_come_back_as_they_were_written_over_the_revision_before(store: AnyStore) -> None:
+    line = ManualLine(BANK_CASH, USD, -1250)
+    draft = Draft("Fee of the bank", "statement 10", MONDAY, (line,), reverses=EntryId("manual:1"))
+    entry = ManualEntry("0123456789abcdef", draft, "ann", at("2026-03-09"), revision=1)
+    done = Done(Step.DRAFTS, "ann", at("2026-04-02"), ("one", "two"), ("three",), "known", 1)
+    approval = Approval("abc", "bob", at("2026-04-03"))
+    close = MonthClose(Period("2026-03"), (done,), "abc", approval, (("acme", 7),), revision=1)
+    store.commit(Changes(manual_entries=(entry,), month_closes=(close,)))
+    assert (store.manual_entry(entry.id), list(store.manual_entries())) == (entry, [entry])
+    assert store.month_close(Period("2026-03")) == close
+    later = replace(entry, status=ManualStatus.POSTED, decided_by="bob", decided_at=at("2026-03-10"), seq=4, revision=2)
+    store.commit(Changes(manual_entries=(later,), month_closes=(replace(close, drafts="", revision=2),)))
+    assert store.manual_entry(entry.id) == later
+    for stale in (Changes(manual_entries=(later,)), Changes(month_closes=(close,))):
+        with pytest.raises(Contention):
+            store.commit(stale)
+
+
+def test_nothing_is_known_of_an_entry_or_a_month_that_nobody_touched(store: AnyStore) -> None:
+    assert (store.manual_entry("0"), list(store.manual_entries())) == (None, [])
+    assert store.month_close(Period("2026-03")) == MonthClose(Period("2026-03"))
+    assert list(store.all_cases()) == []

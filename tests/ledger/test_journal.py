@@ -194,6 +194,26 @@ def test_the_recorded_time_is_kept_in_utc() -> None:
     assert append(*_reversed(a_book(1)), NOON)[0] == append(*_reversed(a_book(1)), berlin)[0]
 
 
+@pytest.mark.parametrize(
+    ("locked_through", "dated"), [("", "2026-03-02"), ("2026-02", "2026-03-02"), ("2026-03", "2026-04-01")]
+)
+def test_what_is_dated_in_a_locked_month_takes_the_next_one_and_says_for_which_day(
+    locked_through: str, dated: str
+) -> None:
+    [asked], head = a_book(1)
+    [sealed], after = append(replace(head, locked_through=locked_through), [asked], NOON)
+    moved = {"late_for": "2026-03-02"} if dated != "2026-03-02" else {}
+    assert (sealed.entry.effective_on.isoformat(), sealed.entry.evidence) == (dated, evidence(moved))
+    assert (sealed.entry.postings, sealed.entry.id, after.locked_through) == (asked.postings, asked.id, locked_through)
+    assert list(check_book(PLATFORM_BOOK, [sealed], after)) == []
+
+
+def test_behind_a_locked_december_comes_january_and_earlier_years_are_locked_too() -> None:
+    [asked], head = a_book(1)
+    [sealed], _ = append(replace(head, locked_through="2026-12"), [replace(asked, effective_on=date(2025, 4, 5))], NOON)
+    assert sealed.entry.effective_on == date(2027, 1, 1)
+
+
 def _reversed(book: tuple[list[Entry], Head]) -> tuple[Head, list[Entry]]:
     return book[1], book[0]
 

@@ -10,6 +10,7 @@ from billing.prepaid import Lot, PrepaidRefused
 from ledger.money import format_minor_units
 from settlement.cases import CycleState, CycleStatus
 from settlement.prepaid import buy_credits, expire_credits, refund_credits
+from tests.stories import check_story
 from tests.world import GRADUATED, PACKAGE, RATING, VOLUME, World, a_contract, a_plan, at, per_unit, show
 
 MARCH = {"starts_on": "2026-03-01"}
@@ -39,7 +40,7 @@ def state(world: World, case: str, number: int = 1) -> CycleState:
 
 @pytest.fixture(autouse=True)
 def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Check every world that a story made, and print its journal: pytest shows it when the story fails."""
+    """Check every world and what is told of its cases, and print its journal: pytest shows it when the story fails."""
     worlds: list[World] = []
     made = World.__post_init__
 
@@ -52,6 +53,9 @@ def journal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     for world in worlds:
         print(f"\n{request.node.name}\n{show(world.entries()[:40])}")  # noqa: T201  # the story is the point
         world.check()
+        cases = [case.case_id for case in world.store.stored_cases.values()]
+        for case in {*cases[:3], *cases[-2:]}:
+            check_story(world, case)
 
 
 def test_c1_graduated_tiers_price_each_resolution_in_its_tier() -> None:
@@ -134,6 +138,20 @@ def test_room_under_the_cap_that_a_reversal_frees_goes_to_the_next_and_the_close
     world.send(world.completed("D1", "2026-03-04"))
     assert world.balance("client/acme/unbilled") == "99.01"
     assert total(world.close()) == "100.00"
+
+
+def test_a_discount_that_is_dropped_again_is_charged_as_far_as_the_cap_leaves_room() -> None:
+    """Found by the simulation's 151st seed: only the first charge of a cycle was held against the cap."""
+    rating = RATING | {"below": "discount", "discount_percent": "50"}
+    world = a_world(cap={"amount": "1.70"}, rating=rating)
+    for case, score in (("C1", 1), ("C2", 5)):
+        world.send(world.completed(case, "2026-03-02"), world.rated(case, "2026-03-02T01:00:00", score))
+    assert world.balance("client/acme/unbilled") == "1.48"
+    world.send(world.rated("C1", "2026-03-02T02:00:00", 5))
+    charge = state(world, "C1").charge
+    assert charge is not None
+    assert (charge.accrued, charge.discount, charge.capped, charge.net) == (99, 0, 28, 71)
+    assert world.balance("client/acme/unbilled") == "1.70"
 
 
 def test_each_part_of_the_cap_is_told_once() -> None:

@@ -444,7 +444,8 @@ def test_a_broken_book_is_named_and_the_rest_is_compared_all_the_same() -> None:
         "currency": None,
         "since": "2026-04-02",
         "age_days": 0,
-        "next_step": "let nobody post to it; compare it with the last export and its manifest (`solvent verify`)",
+        "next_step": "let nobody post to it; compare it with the last export and its manifest "
+        "(`solvent finance verify`)",
     }
 
 

@@ -107,6 +107,7 @@ class Cloud:
     now: float = 0.0
     queues: dict[str, Queue] = field(default_factory=dict)
     bus: list[str] = field(default_factory=list)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: bytes = b""
 
     def __post_init__(self) -> None:
@@ -152,11 +153,28 @@ class Cloud:
             return self._dynamodb(operation, body, kind)
         asked = json.loads(body or b"{}")
         if service == "secretsmanager":
-            return 200, json.dumps({"Name": "stripe", "SecretString": self.secret}).encode()
+            return self._secret(operation, asked)
         if operation == "GetQueueUrl":
             return 200, json.dumps({"QueueUrl": f"http://simulated/{asked['QueueName']}"}).encode()
         answer = self._put_events(asked, kind) if service == "events" else self._send(asked, kind)
         return 200, json.dumps(answer).encode()
+
+    def _secret(self, operation: str, asked: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Stripe's keys, or the secrets of others, of which every version is kept: the last one counts."""
+        name = asked.get("SecretId") or asked["Name"]
+        if name.endswith("/stripe"):
+            return 200, json.dumps({"Name": "stripe", "SecretString": self.secret}).encode()
+        if operation == "CreateSecret":
+            self.secrets.setdefault(name, {})
+        known = self.secrets.get(name)
+        version = asked.get("VersionId") or next(reversed(known or {}), "")
+        if known is None or (operation == "GetSecretValue" and version not in known):
+            return 400, json.dumps({"__type": "ResourceNotFoundException", "message": name}).encode()
+        if operation == "DeleteSecret":
+            del self.secrets[name]
+        if "SecretString" in asked:
+            known[asked.get("ClientRequestToken") or f"version-{len(known)}"] = asked["SecretString"]
+        return 200, json.dumps({"Name": name, "SecretString": known.get(version)}).encode()
 
     def _put_events(self, asked: Mapping[str, Any], kind: str) -> dict[str, object]:
         entries = asked["Entries"]
@@ -166,6 +184,9 @@ class Cloud:
         return {"FailedEntryCount": len(refused), "Entries": [{"EventId": str(len(self.bus))}] * len(taken) + refused}
 
     def _send(self, asked: Mapping[str, Any], kind: str) -> dict[str, object]:
+        if "MessageBody" in asked:  # one for the queue of webhooks, which nobody empties here
+            self.bus.append(json.dumps([asked["MessageGroupId"], asked["MessageBody"]]))
+            return {"MessageId": "1", "MD5OfMessageBody": _md5(asked["MessageBody"])}
         queue = self.queues[str(asked["QueueUrl"]).rpartition("/")[2].removeprefix(f"{self.stack}-")]
         entries = asked["Entries"]
         taken = entries[: len(entries) // 2] if kind == "partial" else entries
@@ -215,12 +236,12 @@ class Cloud:
     def saved(self) -> bytes:
         """All that the account holds."""
         tables = dynamodb._tables._data  # noqa: SLF001  # see items
-        return pickle.dumps((tables, self.queues, self.bus), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((tables, self.queues, self.bus, self.secrets), pickle.HIGHEST_PROTOCOL)
 
     def load(self, saved: bytes) -> None:
         """Make the account what it was when that was saved."""
         dynamodb.reset()
-        tables, self.queues, self.bus = pickle.loads(saved)  # noqa: S301  # our own
+        tables, self.queues, self.bus, self.secrets = pickle.loads(saved)  # noqa: S301  # our own
         dynamodb._tables._data.update(tables)  # noqa: SLF001  # see items
 
     def digest(self) -> str:

@@ -61,7 +61,7 @@ def try_scene(scene: Scene, *, only_deaths: bool = False) -> Tried:
     """Every point of a scene; without those at which the worker lives on, if only deaths are asked for."""
     stage = TrialStage(0, 1, 0)
     with stage.installed():
-        return _Trial(stage, scene).run(only_deaths=only_deaths)
+        return Trial(stage, scene).run(only_deaths=only_deaths)
 
 
 # -- one call goes wrong -----------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class TrialStage(Stage):
 # -- a scene, undisturbed and disturbed --------------------------------------------------------------------------------
 
 
-class _Trial:
+class Trial:
     """Plays a scene undisturbed, then once for each point; what is recovered from is remembered by its world."""
 
     def __init__(self, stage: TrialStage, scene: Scene) -> None:
@@ -274,12 +274,20 @@ class _Trial:
 def left_of(event: Event, answer: Mapping[str, Any] | None) -> Event | None:
     """What the function is called with again once it answered so, None for an error; None for nothing."""
     if answer is None or "time" in event:  # a schedule comes again whatever was answered
-        return event
+        return repeated(event, "again")
     if "Records" in event:
         failed = {it["itemIdentifier"] for it in answer.get("batchItemFailures", ())}
         records = [record for record in event["Records"] if record.get("messageId") in failed]
         return {**event, "Records": records} if records else None
-    return None if answer["statusCode"] < 300 else event
+    return None if answer["statusCode"] < 300 else repeated(event, "again")
+
+
+def repeated(event: Event, by: str) -> Event:
+    """A call of the API as its caller sends it again a second later, with the same key; any other event as it is."""
+    if "routeKey" not in event:
+        return event
+    at = event["requestContext"]["timeEpoch"] // 60_000 * 60_000 + int(RIVAL_COMES_AFTER.total_seconds() * 1000)
+    return {**event, "requestContext": {**event["requestContext"], "timeEpoch": at, "requestId": by}}
 
 
 def rival_of(event: Event) -> Event:
@@ -287,8 +295,10 @@ def rival_of(event: Event) -> Event:
     if "time" in event:
         later = datetime.fromisoformat(event["time"]) + RIVAL_COMES_AFTER
         return {**event, "time": format_instant(later)}
-    return event
+    return repeated(event, "rival")
 
 
 def _messages(event: Event | None) -> tuple[str, ...] | None:
+    if event is not None and "routeKey" in event:
+        return (event["requestContext"]["requestId"],)
     return None if event is None else tuple(record.get("messageId", "") for record in event.get("Records", ()))

@@ -20,7 +20,10 @@ from rich.console import Console
 
 from billing.periods import Period
 from cli.invoices import write_evidence
-from infra.exports import export_ledger
+from infra.exports import export_ledger, read_manifests
+from infra.exports.folders import LocalFolder
+from infra.exports.manifests import by_path, manifest_names
+from tests.signing import TestKey
 from tests.simulation.tried import Tried
 from tests.world import World, a_contract, per_unit
 
@@ -35,14 +38,19 @@ class Killed(BaseException):
 
 @dataclass(frozen=True)
 class Writer:
-    """Something that writes below a folder; at `place` is nothing, what it wrote before, or what it writes now."""
+    """Something that writes below a folder; at `place` is nothing, what it wrote before, or what it writes now.
+
+    `earlier` is the world of what it wrote before, `seen` what others see of it, if not all that is there.
+    """
 
     place: str
     write: Callable[[Path, World], object]
+    earlier: Callable[[], World] | None = None
+    seen: Callable[[Path], Tree] | None = None
 
 
 def _export(root: Path, world: World) -> None:
-    export_ledger(world.store, root / "ledger")
+    export_ledger(world.store, root / "ledger", TestKey().sign, entries_per_slice=6)
 
 
 def _evidence(root: Path, world: World) -> None:
@@ -50,8 +58,24 @@ def _evidence(root: Path, world: World) -> None:
     write_evidence(world.store, world.registry, ("acme", MARCH), root / "evidence", console)
 
 
+def _exported(root: Path) -> Tree:
+    """The manifests, and the files that they name: whatever else is there nobody reads."""
+    folder = LocalFolder(root / "ledger")
+    paths = [*manifest_names(folder), *by_path(read_manifests(folder))]
+    return {path: folder.read(path) or b"is missing" for path in paths}
+
+
+def _world(resolutions: int, *, is_closed: bool = True) -> World:
+    """So many resolutions in March, which is closed, or not yet."""
+    world = World(contract=a_contract(per_unit("1.00"), starts_on="2026-03-01"))
+    world.solve(resolutions)
+    if is_closed:
+        world.close()
+    return world
+
+
 WRITERS = {
-    "export": Writer("ledger", _export),
+    "export": Writer("ledger", _export, lambda: _world(6, is_closed=False), _exported),
     "invoice evidence": Writer("evidence/invoice-acme-2026-03.csv", _evidence),
 }
 
@@ -132,8 +156,10 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
-def _tree(root: Path) -> Tree:
-    return {str(path.relative_to(root)): path.read_bytes() for path in _files(root)}
+def _tree(root: Path, place: str = "") -> Tree:
+    """What is in the files whose paths begin so."""
+    names = {str(path.relative_to(root)): path for path in _files(root)}
+    return {name: path.read_bytes() for name, path in names.items() if name.startswith(place)}
 
 
 # -- a writer, undisturbed and disturbed -------------------------------------------------------------------------------
@@ -143,17 +169,18 @@ class _FileTrial:
     def __init__(self, writer: Writer, folder: Path, tried: Tried) -> None:
         self._writer, self._folder, self._tried = writer, folder, tried
         self._root = folder / "root"
-        self._world, self._earlier = _world(6), _world(4)
+        self._world, self._earlier = _world(6), writer.earlier() if writer.earlier else _world(4)
+        self._seen = writer.seen or partial(_tree, place=writer.place)
 
     def run(self, *, is_first: bool) -> None:
         self._before = self._folder / "before"
         self._before.mkdir()
         if not is_first:
             self._writer.write(self._before, self._earlier)
-        self._allowed = [self._standing(self._before)]
+        self._allowed = [self._seen(self._before)]
         heard = self._play(_Watch(str(self._root)))
         self._wanted = _tree(self._root)
-        self._allowed.append(self._standing(self._root))
+        self._allowed.append(self._seen(self._root))
         self._tried.calls += heard
         for number in range(heard):
             what = f"operation {number}{' of the first time' if is_first else ''}"
@@ -170,7 +197,7 @@ class _FileTrial:
 
     def _killed(self, number: int) -> str:
         self._play(_Watch(str(self._root), number))
-        if (standing := self._standing(self._root)) not in [*self._allowed, {}]:
+        if (standing := self._seen(self._root)) not in [*self._allowed, {}]:
             return f"{self._writer.place} is half one, half the other: {sorted(standing)}"
         self._write_elsewhere()
         return self._difference()
@@ -183,9 +210,6 @@ class _FileTrial:
         """In another process, which may be told to wait."""
         with patch("os.getpid", return_value=_ANOTHERS_PID), suppress(FileExistsError):
             self._writer.write(self._root, self._world)
-
-    def _standing(self, root: Path) -> Tree:
-        return {name: text for name, text in _tree(root).items() if name.startswith(self._writer.place)}
 
     def _difference(self) -> str:
         found = _tree(self._root)
@@ -200,11 +224,3 @@ class _FileTrial:
             problem = repr(error)
         if problem:
             self._tried.failed.append(f"{what}: {problem}")
-
-
-def _world(resolutions: int) -> World:
-    """So many resolutions in March, which is closed."""
-    world = World(contract=a_contract(per_unit("1.00"), starts_on="2026-03-01"))
-    world.solve(resolutions)
-    world.close()
-    return world

@@ -11,11 +11,13 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.simulation.api_calls import try_calls
 from tests.simulation.crash_points import crash_points
 from tests.simulation.invariants import Checker
 from tests.simulation.simulation import Simulation, Violation
@@ -100,7 +102,7 @@ def main() -> int:
 
 def _try_crash_points(workers: int) -> dict[str, Tried]:
     found = list[Tried]()
-    for number, one in enumerate(crash_points(workers), start=1):
+    for number, one in enumerate(chain(crash_points(workers), try_calls()), start=1):
         found.append(one)
         failed = sum(len(it.failed) for it in found)
         sys.stderr.write(f"\rcrash points of {number} scenes tried, {failed} not recovered from ")

@@ -20,6 +20,7 @@ from unittest.mock import patch
 from billing.prepaid import Lot
 from events.facts import format_instant
 from functions import receive_stripe_event, registry_wiring, stripe_wiring, wiring
+from infra.aws.bus import bus
 from infra.aws.queues import queue
 from infra.aws.store import DynamoStore
 from infra.aws.tables import bind
@@ -42,6 +43,7 @@ STACK = "simulated"
 _PLAYS_UNTIL = at(STARTS_ON) + timedelta(days=72)
 _RESTS_AT = at(STARTS_ON) + timedelta(days=112)
 _REST_DAYS = 7
+_ENOUGH = 99_999_990  # minor units of each currency: the most that Stripe takes at once
 # Whatever is struck, the engine never says these: they mean that it is wrong itself.
 NEVER = (LedgerError, PayoutStuck, InvoiceDiffers)
 # Which function takes a queue's messages, and how many at once at most.
@@ -317,8 +319,10 @@ class Simulation:
             self._ask_stripe(f"/v1/transfers/{transfer['id']}/reversals", f"amount={amount}")
 
     def _top_up(self) -> None:
-        for code, scale in SCALES.items():
-            amount = self.rng.choice((50, 400, 5000)) * scale
+        self._top_up_by({code: self.rng.choice((50, 400, 5000)) * scale for code, scale in SCALES.items()})
+
+    def _top_up_by(self, amounts: Mapping[str, int]) -> None:
+        for code, amount in amounts.items():
             self._ask_stripe("/v1/topups", f"amount={amount}&currency={code.lower()}")
 
     def _ask_stripe(self, path: str, form: str) -> None:
@@ -459,8 +463,12 @@ class Simulation:
     # -- coming to rest --------------------------------------------------------------------------------------------
 
     def _come_to_rest(self) -> None:
-        """Without faults: dead letters are sent again, every window ends, every period is closed, and all is paid."""
+        """Without faults: dead letters are sent again, every window ends, every period is closed, and all is paid.
+
+        Finance has money enough at last, so that no payout waits for it.
+        """
         self._resume_payouts()
+        self._top_up_by(dict.fromkeys(SCALES, _ENOUGH))
         self._release_parked()
         for source in self.cloud.queues.values():
             source.redrive(self.now.timestamp())
@@ -468,6 +476,7 @@ class Simulation:
         for _ in range(0, days, _REST_DAYS):
             self._move_clock(self.now + timedelta(days=_REST_DAYS))
             self._rest_for_a_day()
+        self._move_clock(self.now + timedelta(days=_REST_DAYS))  # what was paid last becomes available
         self._drain()
 
     def _rest_for_a_day(self) -> None:
@@ -512,6 +521,7 @@ def forget() -> None:
         registry_wiring.connection,
         stripe_wiring.stripe,
         queue,
+        bus,
         receive_stripe_event._keys,  # noqa: SLF001  # a cold start has no cache either
     )
     for cached in caches:

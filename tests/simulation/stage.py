@@ -21,6 +21,7 @@ RIVAL_COMES_AFTER = timedelta(seconds=1)
 _GIVEN = re.compile(r"(_sandbox|SANDBOX-)[0-9]+(-CN-[0-9]+)?")
 # What says no more than how often something was written, or behind which entry.
 _REVISION = re.compile(r'\\*"revision\\*": ?[0-9]+,? ?')
+_OF_ITS_TIME = {"revision", "expires_at", "expiration", "in_progress_expiration"}
 _OF_ITS_PLACE = {"seq", "book_shard", "effective_seq", "content_hash", "chain_hash"}
 
 
@@ -59,7 +60,8 @@ class Stage(Simulation):
         kept = [dynamodb._tables[f"{STACK}-{name}"]["items"] for name in _tables()]  # noqa: SLF001  # see items_of
         state = self.stripe.world.store.state
         counters = {name: number for name, number in state["counters"].items() if name != "req"}
-        text = json.dumps([kept, sorted({*self._messages()}), {**state, "counters": counters}], sort_keys=True)
+        told = [sorted({*self._messages()}), self.cloud.secrets, {**state, "counters": counters}]
+        text = json.dumps([kept, *told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def seen(self, at: datetime) -> dict[str, Counter[str]]:
@@ -72,19 +74,20 @@ class Stage(Simulation):
         objects = self.stripe.world.store.state["objects"]
         things |= {f"Stripe's {kind}": them.values() for kind, them in objects.items() if kind != "evt"}
         things |= {"Stripe's balances": [self.stripe.available()]}
-        found = {kind: Counter(_without_chance(it, at) for it in them) for kind, them in things.items()}
-        return found | {"messages": Counter({_without_chance(it, at) for it in self._messages()})}
+        things |= {"secrets": [[name, len(kept)] for name, kept in self.cloud.secrets.items()]}
+        found = {kind: Counter(without_chance(it, at) for it in them) for kind, them in things.items()}
+        return found | {"messages": Counter({without_chance(it, at) for it in self._messages()})}
 
     def _rows(self, table: str) -> Iterator[object]:
         of_its_place = _OF_ITS_PLACE if table == "ledger" else {"chain_hash"} if table == "books" else set[str]()
         for item in self.cloud.items(table):
-            yield {name: value for name, value in item.items() if name not in {"revision", "expires_at", *of_its_place}}
+            yield {name: value for name, value in item.items() if name not in {*_OF_ITS_TIME, *of_its_place}}
 
     def _messages(self) -> list[str]:
         return sorted([*self.cloud.bus, *(it.body for queue in self.cloud.queues.values() for it in queue.messages)])
 
 
-def _without_chance(thing: object, at: datetime) -> str:
+def without_chance(thing: object, at: datetime) -> str:
     text = json.dumps(thing, sort_keys=True, default=bytes.hex)
     text = text.replace(_second(at + RIVAL_COMES_AFTER), _second(at))
     return _REVISION.sub("", _GIVEN.sub("", text))

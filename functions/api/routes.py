@@ -1,7 +1,9 @@
 """How a route is declared: its path, who may call it, and the view that its answer is made through.
 
-    @clients.get("/v1/usage", Usage, Role.CLIENT)
-    def usage() -> Answer: ...
+    routes = Routes("clients")
+
+    @routes.shows("/v1/usage", Usage, Role.CLIENT)
+    def get_usage() -> Answer: ...
 
 Nothing is reachable without roles and a view. The declaration also writes the OpenAPI document: roles stand there as
 `x-roles`. A POST needs an Idempotency-Key; what it answered is answered again for a day.
@@ -22,6 +24,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
+    IdempotencyInconsistentStateError,
+    IdempotencyPersistenceLayerError,
     IdempotencyValidationError,
 )
 
@@ -87,6 +91,9 @@ class Call:
         return hashlib.sha256(f"{self.by}/{self.key}".encode()).hexdigest()[:32]
 
 
+_Complete = Callable[[Call, Answer], Answer]
+
+
 class Routes(Router):
     """The routes of one audience."""
 
@@ -110,13 +117,26 @@ class Routes(Router):
         _must_agree(path, [first, *others])
         return self._declare("GET", path, first, roles)
 
-    def takes(self, path: str, view: type[View], *roles: Role) -> Callable[[_Handler], _Handler]:
-        """A POST that answers with one thing."""
-        return self._declare("POST", path, _one(view, roles), roles)
+    def removes(self, path: str, view: type[View], *roles: Role) -> Callable[[_Handler], _Handler]:
+        """A DELETE of one thing; done twice, it is not found."""
+        return self._declare("DELETE", path, _one(view, roles), roles)
 
-    def _declare(self, method: str, path: str, model: Any, roles: tuple[Role, ...]) -> Callable[[_Handler], _Handler]:  # noqa: ANN401  # a model made at run time
+    def takes(
+        self, path: str, view: type[View], *roles: Role, completed_by: _Complete = lambda _, answer: answer
+    ) -> Callable[[_Handler], _Handler]:
+        """A POST that answers with one thing. What completes its answer, each time, is not remembered: secrets, say."""
+        return self._declare("POST", path, _one(view, roles), roles, completed_by)
+
+    def _declare(
+        self,
+        method: str,
+        path: str,
+        model: Any,  # noqa: ANN401  # made at run time
+        roles: tuple[Role, ...],
+        complete: _Complete | None = None,
+    ) -> Callable[[_Handler], _Handler]:
         def declare(handle: _Handler) -> _Handler:
-            act = self._remembered(path, handle) if method == "POST" else handle
+            act = self._remembered(path, handle, complete) if complete else handle
             checked = self._checked(act, roles)
             signature = inspect.signature(act)
             checked.__signature__ = signature.replace(return_annotation=model)  # type: ignore[attr-defined]  # read by inspect
@@ -137,7 +157,7 @@ class Routes(Router):
         return declare
 
     def _checked(self, act: _Handler, roles: tuple[Role, ...]) -> Callable[..., Any]:
-        """The handler behind the door: only for callers with one of the roles."""
+        """The handler, for callers with one of the roles only."""
 
         @functools.wraps(act)
         def checked(**arguments: Any) -> Any:  # noqa: ANN401  # as Powertools calls it
@@ -151,7 +171,7 @@ class Routes(Router):
 
         return checked
 
-    def _remembered(self, path: str, handle: _Handler) -> Callable[..., Any]:
+    def _remembered(self, path: str, handle: _Handler, complete: _Complete) -> Callable[..., Any]:
         """The handler that answers a repetition with what it answered first."""
 
         @functools.wraps(handle)
@@ -175,10 +195,13 @@ class Routes(Router):
                 answer = once(asked=asked)
             except IdempotencyAlreadyInProgressError:
                 raise ApiError("idempotency_in_progress", "the same request is being dealt with") from None
+            except (IdempotencyInconsistentStateError, IdempotencyPersistenceLayerError):
+                raise ApiError("try_again", "what was answered could not be looked up, or kept") from None
             except IdempotencyValidationError:
                 said = "this Idempotency-Key was used for another request"
                 raise ApiError("idempotency_key_reused", said, "Idempotency-Key") from None
-            return Response(200, "application/json", answer, headers={} if fresh else {"Idempotency-Replayed": "true"})
+            told = {} if fresh else {"Idempotency-Replayed": "true"}
+            return Response(200, "application/json", complete(self.call, answer), headers=told)
 
         parameters = list(inspect.signature(handle).parameters.values())
         key = inspect.Parameter("idempotency_key", inspect.Parameter.KEYWORD_ONLY, annotation=IdempotencyKey)
