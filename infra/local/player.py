@@ -105,8 +105,10 @@ class Player:
 
     def settle_webhooks(self) -> None:
         """Let every webhook of the sandbox arrive and be dealt with; what that leads to, too."""
-        while self._stack.sandbox.control("webhooks/flush", {})["delivered"]:
-            self.rest("stripe-events")
+        delivered = True
+        while delivered:
+            delivered = self._stack.sandbox.control("webhooks/flush", {})["delivered"]
+            self.rest("stripe-events")  # also what the sandbox had delivered by itself
 
     def rest(self, *queues: str) -> None:
         """Wait until these queues, or all, are empty. Raises NotAtRest if one does not drain."""

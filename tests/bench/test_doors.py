@@ -1,10 +1,6 @@
 """The load on the doors, a short part of it; `python -m bench --only doors` plays all."""
 
-import pytest
-
 from bench.doors import RATE, SECONDS, load, planned
-
-pytestmark = pytest.mark.xdist_group("doors-load")
 
 
 def test_the_plan_has_every_event_once_in_order_of_time_and_at_its_rate() -> None:

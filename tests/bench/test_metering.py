@@ -17,7 +17,6 @@ from settlement.cases import Case
 from settlement.ports import Changes
 
 AT = datetime(2026, 3, 9, tzinfo=UTC)
-pytestmark = pytest.mark.xdist_group("store")
 
 
 @pytest.fixture(scope="module")

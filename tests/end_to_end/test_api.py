@@ -11,8 +11,6 @@ from functions.api.openapi import document
 from infra.local.player import Player
 from tests.end_to_end.api_stack import ApiStack, api_stack
 
-pytestmark = pytest.mark.xdist_group("api")
-
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiStack]:

@@ -9,7 +9,6 @@ from schemathesis import GenerationMode
 from tests.api.made_up import DOCUMENT, OPERATIONS, grant_for, try_out
 from tests.end_to_end.api_stack import ApiStack, api_stack
 
-pytestmark = pytest.mark.xdist_group("api-cases")
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 
 

@@ -29,7 +29,6 @@ from ledger.money import minor_unit_exponent
 from settlement.ports import Changes
 from tests.world import World, a_contract
 
-pytestmark = pytest.mark.xdist_group("athena")
 NOW = datetime(2026, 4, 30, 6, tzinfo=UTC)
 
 

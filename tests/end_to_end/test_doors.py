@@ -38,7 +38,6 @@ from tests.end_to_end.api_stack import ApiStack, api_stack
 from tests.ticketing import HELPDESKS, Helpdesk, Payload, a_door
 from tests.world import a_contract, a_plan, an_expert
 
-pytestmark = pytest.mark.xdist_group("doors")
 DESK = "desk"
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "samples" / "tickets" / "servicenow_incident_log.csv.gz"

@@ -24,7 +24,6 @@ from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evi
 from ledger.posting_rules import Reason
 from settlement.ports import Changes
 
-pytestmark = pytest.mark.xdist_group("exports")
 NOW = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
 BOOKS = (client_book("acme"), expert_book("maya"), PLATFORM_BOOK)
 

@@ -21,7 +21,6 @@ from ledger.balances import trial_balance
 from ledger.books import check_book
 from settlement.cases import SUPERSEDED, CycleStatus
 
-pytestmark = pytest.mark.xdist_group("store")
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "samples" / "tickets" / "servicenow_incident_log.csv.gz"
 EXAMPLE = ROOT / "docs" / "examples" / "helpdesk_import"

@@ -28,7 +28,6 @@ from settlement.ports import Changes
 from settlement.release import release
 from tests.bean_counting import bean_balances, in_beancount
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
 RESOLUTIONS = 3000
 START = datetime(2026, 10, 1, tzinfo=UTC)
 

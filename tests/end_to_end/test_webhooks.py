@@ -29,7 +29,6 @@ from infra.local.stack import LocalStack, local_stack
 from infra.webhooks.deliveries import deliveries
 from settlement.webhooks import DeliveryState
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
 START = datetime(2026, 10, 5, 9, tzinfo=UTC)
 CLIENT = "id: acme\nname: Acme\nemail: billing@acme.example\n"
 CONTRACT = """

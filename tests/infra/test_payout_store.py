@@ -32,7 +32,6 @@ from tests.memory_store import MemoryRegistry, MemoryStore
 from tests.paying import LATER, MONDAY, RUN, USD, a_paying_world, again_until_done, id_of
 from tests.world import World
 
-pytestmark = pytest.mark.xdist_group("store")
 POLICY = PayoutPolicy(
     id=USD, per_run="1000.00", per_day="1000.00", approve_above="120.00", instant_fee_percent="1", cooling_off_days=2
 )

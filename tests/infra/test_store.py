@@ -44,7 +44,6 @@ from settlement.writing import until_written
 from tests.memory_store import MemoryStore
 from tests.world import RATING, World, a_contract, a_plan, at
 
-pytestmark = pytest.mark.xdist_group("store")
 USD = Currency("USD")
 MONDAY = date(2026, 3, 9)
 

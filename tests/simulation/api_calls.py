@@ -309,7 +309,7 @@ class ApiTrial(Trial):
             return f"a repetition is answered with {answer['body']}, the call before it with {self._told}"
         if self._stage.mark() != before:
             return "a repetition changed something"
-        answered = without_chance(_SECRET.sub("", answer["body"]), self._at)
+        answered = without_chance(_SECRET.sub("", answer["body"]), [self._at])
         self._answered = self._answered or answered
         return "" if answered == self._answered else f"it is answered {answered}, and undisturbed {self._answered}"
 

@@ -21,7 +21,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.invariants import Checker
 from tests.simulation.scenes import Scene, rehearsed
 from tests.simulation.simulation import Violation
-from tests.simulation.stage import RIVAL_COMES_AFTER, Event, Stage
+from tests.simulation.stage import RIVAL_COMES_AFTER, Event, Stage, triggers_of
 from tests.simulation.tried import Tried
 
 # What goes wrong with a call and leaves its worker alive: the first of `kinds` (faults.py) that the call knows, and how
@@ -244,7 +244,7 @@ class Trial:
         """What is wrong with the world: it has to be what it is if nothing goes wrong, and every invariant to hold."""
         if mark == self._goal:
             return ""
-        seen = self._stage.seen(self._at)
+        seen = self._stage.seen(triggers_of(self._scene.event, self._scene.now))
         if self._wanted is None:
             self._goal, self._wanted = mark, seen
         Checker()(self._stage, False)

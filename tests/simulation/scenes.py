@@ -10,10 +10,11 @@ from typing import Any
 
 from tests.simulation.aws import Cloud
 from tests.simulation.faults import Faults
-from tests.simulation.simulation import STACK
+from tests.simulation.simulation import ENOUGH, STACK
 from tests.simulation.stage import Event, Stage, items_of
+from tests.simulation.world import SCALES
 
-SEED, RESOLUTIONS = 2, 100
+SEED, RESOLUTIONS = 10, 100
 # A scene costs as much as its calls, and this many besides.
 _CALLS_OF_A_SCENE = 10
 _TABLE = re.compile(rb'"%s-([a-z-]+)"' % STACK.encode())
@@ -69,6 +70,10 @@ class _Rehearsal(Stage):
             self._shown[function] |= shows
             self.scenes[function].append(Scene(function, event, self.now, world, len(calls), shows))
         return answer
+
+    def _top_up(self) -> None:
+        """With too little money it would matter which payout comes first."""
+        self._top_up_by(dict.fromkeys(SCALES, ENOUGH))
 
     def _come_to_rest(self) -> None:
         super()._come_to_rest()

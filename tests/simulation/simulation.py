@@ -43,7 +43,7 @@ STACK = "simulated"
 _PLAYS_UNTIL = at(STARTS_ON) + timedelta(days=72)
 _RESTS_AT = at(STARTS_ON) + timedelta(days=112)
 _REST_DAYS = 7
-_ENOUGH = 99_999_990  # minor units of each currency: the most that Stripe takes at once
+ENOUGH = 99_999_990  # minor units of each currency: the most that Stripe takes at once
 # Whatever is struck, the engine never says these: they mean that it is wrong itself.
 NEVER = (LedgerError, PayoutStuck, InvoiceDiffers)
 # Which function takes a queue's messages, and how many at once at most.
@@ -468,7 +468,7 @@ class Simulation:
         Finance has money enough at last, so that no payout waits for it.
         """
         self._resume_payouts()
-        self._top_up_by(dict.fromkeys(SCALES, _ENOUGH))
+        self._top_up_by(dict.fromkeys(SCALES, ENOUGH))
         self._release_parked()
         for source in self.cloud.queues.values():
             source.redrive(self.now.timestamp())

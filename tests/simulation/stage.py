@@ -5,7 +5,7 @@ import json
 import pickle
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,11 @@ from tests.simulation.simulation import STACK, Simulation, forget
 Event = Mapping[str, Any]
 # A rival of a scheduled invocation has a trigger of its own, so much later.
 RIVAL_COMES_AFTER = timedelta(seconds=1)
+_ANY_TRIGGER = "(a trigger's time)"
 # Stripe's ids and the numbers of its invoices follow the order in which they were asked for.
 _GIVEN = re.compile(r"(_sandbox|SANDBOX-)[0-9]+(-CN-[0-9]+)?")
-# What says no more than how often something was written, or behind which entry.
-_REVISION = re.compile(r'\\*"revision\\*": ?[0-9]+,? ?')
+# What says no more than how often something was written or tried, or behind which entry.
+_REVISION = re.compile(r'\\*"(revision|attempt)\\*": ?[0-9]+,? ?')
 _OF_ITS_TIME = {"revision", "expires_at", "expiration", "in_progress_expiration"}
 _OF_ITS_PLACE = {"seq", "book_shard", "effective_seq", "content_hash", "chain_hash"}
 
@@ -64,19 +65,19 @@ class Stage(Simulation):
         text = json.dumps([kept, *told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def seen(self, at: datetime) -> dict[str, Counter[str]]:
-        """All that matters of the world, by table and kind, once something was triggered at that time.
+    def seen(self, triggered: Collection[datetime]) -> dict[str, Counter[str]]:
+        """All that matters of the world, by table and kind, once something was triggered by what is of these times.
 
         It does not matter in what order entries, and Stripe's ids, were given, how often an item was written or a
-        message was sent, or whether it was the trigger's time or its rival's.
+        message was sent, or which trigger's time it bears, its rival's included.
         """
         things: dict[str, Iterable[object]] = {name: self._rows(name) for name in _tables()}
         objects = self.stripe.world.store.state["objects"]
         things |= {f"Stripe's {kind}": them.values() for kind, them in objects.items() if kind != "evt"}
         things |= {"Stripe's balances": [self.stripe.available()]}
         things |= {"secrets": [[name, len(kept)] for name, kept in self.cloud.secrets.items()]}
-        found = {kind: Counter(without_chance(it, at) for it in them) for kind, them in things.items()}
-        return found | {"messages": Counter({without_chance(it, at) for it in self._messages()})}
+        found = {kind: Counter(without_chance(it, triggered) for it in them) for kind, them in things.items()}
+        return found | {"messages": Counter({without_chance(it, triggered) for it in self._messages()})}
 
     def _rows(self, table: str) -> Iterator[object]:
         of_its_place = _OF_ITS_PLACE if table == "ledger" else {"chain_hash"} if table == "books" else set[str]()
@@ -87,10 +88,18 @@ class Stage(Simulation):
         return sorted([*self.cloud.bus, *(it.body for queue in self.cloud.queues.values() for it in queue.messages)])
 
 
-def without_chance(thing: object, at: datetime) -> str:
+def without_chance(thing: object, triggered: Collection[datetime]) -> str:
     text = json.dumps(thing, sort_keys=True, default=bytes.hex)
-    text = text.replace(_second(at + RIVAL_COMES_AFTER), _second(at))
+    for at in triggered:
+        text = text.replace(_second(at + RIVAL_COMES_AFTER), _ANY_TRIGGER).replace(_second(at), _ANY_TRIGGER)
     return _REVISION.sub("", _GIVEN.sub("", text))
+
+
+def triggers_of(event: Event, now: datetime) -> frozenset[datetime]:
+    """The times that what an event leads to may bear: its own, those of the events at Stripe in it, or else now."""
+    told = [json.loads(record["body"]) for record in event.get("Records", ()) if "body" in record]
+    times = [event.get("time"), *(it.get("created") for it in told)]
+    return frozenset(datetime.fromisoformat(it) for it in times if it) or frozenset({now})
 
 
 def _second(moment: datetime) -> str:

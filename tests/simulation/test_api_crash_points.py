@@ -12,8 +12,6 @@ from infra.webhooks.desk import WebhookDesk
 from settlement.release import release
 from tests.simulation.api_calls import CALLS, World, scene_of, try_call, worlds
 
-pytestmark = pytest.mark.xdist_group("api_crash_points")  # its history takes seconds to make
-
 
 @pytest.fixture(scope="module")
 def history() -> Sequence[World]:

@@ -29,8 +29,6 @@ ELSEWHERE = {
 }
 MOST_CALLS = 30
 
-pytestmark = pytest.mark.xdist_group("crash_points")  # its scenes take seconds to make
-
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
