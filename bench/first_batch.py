@@ -42,7 +42,8 @@ from bench.replay import Replayed
 event, exchanges = pickle.load(open(sys.argv[1], "rb"))
 started = time.process_time()
 client = boto3.client("dynamodb")
-calls = {"BatchGetItem": client.batch_get_item, "TransactWriteItems": client.transact_write_items}
+reads = {"BatchGetItem": client.batch_get_item, "GetItem": client.get_item}
+calls = {**reads, "TransactWriteItems": client.transact_write_items}
 with Replayed(client, exchanges):
     for exchange in exchanges:
         calls[exchange.operation](**exchange.params)
