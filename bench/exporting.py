@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pydantic_core import to_json
 
 from bench.figures import Figure
 from bench.replay import answered
-from bench.timing import Spread, spread
+from bench.timing import Spread, peak_mib, spread
 from infra.aws.sealed_entries import from_decoded
 from infra.aws.store import BOOK_SHARDS, DynamoStore, _entry_item
 from infra.aws.tables import bind
@@ -222,8 +221,7 @@ def export_made(folder: Path, number: int) -> int:
     if first.made is None:
         raise ValueError("give a number of entries above zero")
     _export(_Made(Head(first.last.book, number, first.made.chain_hash)), folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)
+    return round(peak_mib())
 
 
 def _rate(taken: Spread) -> int:
