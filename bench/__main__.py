@@ -35,12 +35,13 @@ def main() -> None:
     }
     kept = [it for it in results.get("figures", []) if it["part"] not in options.only]
     console, measured = Console(), list[dict[str, Any]]()
-    for part in options.only:
+    for place, part in enumerate(options.only, start=1):
+        console.print(f"{place} of {len(options.only)}: {part}")
         found = _measure(part, options, results, console)
         measured += [{"part": part, "on": datetime.now(UTC).date().isoformat(), **it.report()} for it in found]
-    results["figures"] = sorted(kept + measured, key=lambda it: PARTS.index(it["part"]))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        results["figures"] = sorted(kept + measured, key=lambda it: PARTS.index(it["part"]))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     console.print(_figures_table(measured))
     console.print(f"written to {RESULTS}")
 

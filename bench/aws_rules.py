@@ -53,11 +53,6 @@ class Units:
     def __truediv__(self, number: float) -> "Units":
         return Units(*(getattr(self, it.name) / number for it in fields(self)))
 
-    @property
-    def usd_per_million(self) -> float:
-        """What a million times this costs."""
-        return self.writes * USD_PER_MILLION["write units"] + self.reads * USD_PER_MILLION["read units"]
-
 
 def item_size(item: Item) -> int:
     """Bytes of an item in DynamoDB's wire form: UTF-8 names and values.

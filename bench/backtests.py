@@ -17,8 +17,9 @@ from bench.timing import peak_mib, spread
 from bench.world import CLIENT, cases, sample_terms
 from billing.periods import Period, PeriodState
 from events.facts import FACTS
+from infra.aws.items import case_item
 from infra.aws.past_cases import PAST_CASE
-from infra.aws.store import DynamoStore, _case_item
+from infra.aws.store import DynamoStore
 from infra.aws.tables import bind
 from infra.aws.wire import encoded
 from settlement.assess import Due, timing
@@ -122,7 +123,7 @@ def _memory_growth(number: int) -> float:
 def _items() -> list[str]:
     """Settled cases as the JSON in which DynamoDB answers: the attributes that the store asks for."""
     terms = sample_terms()
-    items = (encoded(_case_item(_settled(case, terms))) for case in cases(_ITEMS))
+    items = (encoded(case_item(_settled(case, terms))) for case in cases(_ITEMS))
     asked = ({name: item[name] for name in PAST_CASE if name in item} for item in items)
     return [json.dumps(item) for item in asked]
 

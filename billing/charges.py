@@ -93,19 +93,23 @@ def count_change(state: PeriodState, rate_id: str, before: Charge | None, after:
 
 
 def credit_after_close(
-    closed: PeriodState, rate_id: str, amount: int, earlier: int | None = None
+    closed: PeriodState, rate_id: str, amount: int, earlier: int | None = None, discount: int = 0
 ) -> tuple[int, PeriodState]:
     """What a client gets back for one resolution of a closed period, and the period with that credit counted.
 
     At most `amount` (its frozen net charge) and at most the effective unit price that the invoice charged for the rate,
     of which `earlier` was given back already (None: nothing). That unit is billed / N in whole minor units, rounded
-    down cumulatively over the resolutions credited, so that crediting all N gives back at most what was billed.
+    down cumulatively over the resolutions credited, so that crediting all N gives back at most what was billed. Where
+    the close billed the rate less than it accrued, the resolution's own `discount` is taken off the unit as well, and
+    nothing is given back if all discounts of the rate came to what was billed.
     """
     counter = closed.counter(rate_id)
     if earlier is not None:
         left = counter.billed // counter.net - earlier if counter.net else 0
         return max(0, min(amount, left)), closed
     share = _credited_through(counter, counter.credited + 1) - _credited_through(counter, counter.credited)
+    if counter.billed < counter.accrued - counter.capped:
+        share = max(0, share - discount) if counter.discount < counter.billed else 0
     return min(amount, share), closed.with_counter(rate_id, replace(counter, credited=counter.credited + 1))
 
 

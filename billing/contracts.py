@@ -243,7 +243,10 @@ class Contract(Terms):
 
     def rate(self, rate_id: str) -> Rate:
         """The rate of an id; KeyError if the card has none."""
-        return next(rate for rate in self.rates if rate.id == rate_id)
+        for rate in self.rates:
+            if rate.id == rate_id:
+                return rate
+        raise KeyError(f"{self.client} {self.version} has no rate {rate_id}")
 
 
 def reference_problems(contract: Mapping[str, object]) -> Iterator[tuple[FieldPath, str]]:

@@ -231,7 +231,7 @@ def close_period(contract: Contract, state: PeriodState, carried_in: int, prepai
     rounded half away from zero on that sum; less prepaid credits, of which `prepaid` are usable. A sum below Stripe's
     minimum charge, a negative one included, that credits do not pay whole, is carried to the next invoice before tax;
     and credits never leave less than that minimum to pay. In a currency with three decimals the last digit is carried,
-    since Stripe takes only multiples of ten.
+    and credits are used in tens, since Stripe takes only multiples of ten.
     """
     code = contract.currency
     usage = _usage(contract, state)
@@ -243,9 +243,10 @@ def close_period(contract: Contract, state: PeriodState, carried_in: int, prepai
     tax = round_half_away(max(0, before_tax) * exact_percent(contract.tax_percent))
     carry_all = before_tax <= 0 or (before_tax < least and before_tax + tax > prepaid)
     tax = 0 if carry_all else tax
-    left = before_tax if carry_all else (before_tax + tax) % _stripe_step(code)
+    step = _stripe_step(code)
+    left = before_tax if carry_all else (before_tax + tax) % step
     due = before_tax + tax - left
-    applied = due if due <= prepaid else max(0, min(prepaid, due - least))
+    applied = due if due <= prepaid else max(0, min(prepaid, due - least)) // step * step
     lines = (
         *usage.lines(state),
         InvoiceLine(LineKind.COMMITMENT, "resolutions missing from the commitment", 1, missing),

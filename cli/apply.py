@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.terms_files import BrokenFiles, FileProblem, read_folder
+from cli.printing import DONE, FAILED, REFUSED, say
+from cli.terms_files import read_folder
+from cli.yaml_documents import BrokenFiles, FileProblem
 from settlement.apply import Change, Kind, NewTerms, TermsRefused, count_unchanged, plan_changes
 from settlement.ports import Contention
 from settlement.price_changes import (
@@ -21,7 +23,6 @@ from settlement.price_changes import (
     split_price_changes,
 )
 
-DONE, UNEXPECTED, REFUSED = 0, 1, 2
 _SIGNED = {Kind.CONTRACT, Kind.PAY_PLAN, Kind.PAYOUT_POLICY}
 Identity = Callable[[], str | None]
 
@@ -87,7 +88,7 @@ def _write(plan: _Plan, registry: PriceRegistry, as_of: date, by: str | None, co
         proposal = propose(registry, plan.waiting, by, as_of) if plan.waiting and by is not None else None
     except Contention as contention:
         say(f"{contention}. Apply the folder again.", console)
-        return UNEXPECTED
+        return FAILED
     _summarise(plan, console, check_only=False)
     if proposal is not None:
         name = "" if proposal.proposed_by.startswith("arn:") else " --by NAME"
@@ -120,8 +121,3 @@ def _summarise(plan: _Plan, console: Console, *, check_only: bool) -> None:
     changed, waiting = ("would change", "would wait") if check_only else ("changed", "waiting")
     rest = f"{len(plan.waiting)} {waiting} for approval ({content_hash(plan.waiting)}), " if plan.waiting else ""
     say(f"{len(plan.at_once)} {changed}, {rest}{unchanged} unchanged.", console)
-
-
-def say(line: str, console: Console) -> None:
-    """Print as it is: no markup, since fields have brackets, and no wrapping, since tools read the lines."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from datetime import date
 from rich.console import Console
 
 from billing.contracts import Contract
-from cli.apply import DONE, REFUSED, UNEXPECTED, say
+from cli.printing import DONE, FAILED, REFUSED, say
 from cli.versions import changed_fields, in_words, name_of
 from payouts.policy import PayoutPolicy
 from settlement.apply import CurrentTerms, TermsRefused
@@ -74,7 +74,7 @@ def approve_proposal(proposal_id: str, registry: PriceRegistry, by: str | None, 
         return REFUSED
     except Contention as contention:
         say(f"{contention}. Approve it again.", console)
-        return UNEXPECTED
+        return FAILED
     for change in written:
         signature = change.applied[-1]
         say(f"{change.id}: {change.what}, proposed by {signature.proposed_by}, approved by {by}", console)

@@ -1,6 +1,5 @@
 """`solvent contract backtest`: what recorded or imported facts would have come to under other terms."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,8 +17,11 @@ from rich.table import Table
 from billing.contracts import Contract, ContractHistory
 from billing.invoices import Invoice, LineKind
 from billing.periods import Period
-from cli.apply import DONE, REFUSED, refuse, say
-from cli.terms_files import BrokenFiles, read_contracts, read_plans
+from cli.apply import refuse
+from cli.options import open_export
+from cli.printing import DONE, REFUSED, say
+from cli.terms_files import read_contracts, read_plans
+from cli.yaml_documents import BrokenFiles
 from events.adapters.rows import ColumnsMissing, UnreadableRow
 from events.adapters.servicenow import read_log
 from events.decode import Delivery
@@ -113,7 +115,7 @@ def backtest_log(request: Request, log: Log, console: Console, progress: Console
         contract, plan = _read_contract(request.file, request.client), _read_plan(request.plan)
         old = put_contract(None, _read_contract(log.old, request.client), request.months) if log.old else None
         new = put_contract(old, contract, request.months)
-        with _open(log.file) as lines:
+        with open_export(log.file) as lines:
             cases, rows = _read_log(lines, request.client, log)
     except BrokenFiles as broken:
         return refuse(broken.problems, console, "")
@@ -168,12 +170,6 @@ def _terms(history: ContractHistory, plan: PayPlan | None) -> Terms:
     expert = Expert(id=_ANYBODY, country="ZZ", email="anybody@example.com", assignments={history.client: plan.id})
     terms = Terms(history.client, history, {_ANYBODY: expert}, {plan.id: PlanHistory(plan.id, (plan,))})
     return put_plan(terms, plan)
-
-
-def _open(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8", newline="")
-    return file.open(encoding="utf-8", newline="")
 
 
 _READERS = {"servicenow": read_log}

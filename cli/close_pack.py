@@ -85,7 +85,8 @@ def _approvals(store: PackedStore, registry: PackedRegistry, close: MonthClose) 
     return {
         "invoices": {"hash": given.hash, "by": given.by, "at": format_instant(given.at)} if given else None,
         "payouts": [
-            describe_payout(it) | {"planned_by": it.planned_by, "approved_by": it.approved_by, "hash": it.approval}
+            describe_payout(it)
+            | {"why": it.why or None, "planned_by": it.planned_by, "approved_by": it.approved_by, "hash": it.approval}
             for it in sorted(store.payouts(), key=lambda it: it.id)
             if it.planned_at.isoformat()[:7] == close.month
         ],

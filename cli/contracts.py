@@ -14,7 +14,7 @@ from billing.comparisons import ComparedLine, Comparison, compare
 from billing.contracts import Contract, ContractHistory, ContractNotInForce
 from billing.invoices import LineKind
 from billing.periods import PeriodState, PeriodStatus, next_period, period_of_date
-from cli.apply import DONE, REFUSED, say
+from cli.printing import DONE, REFUSED, say
 from cli.terms_files import read_contracts
 from cli.versions import difference_document, print_difference, read_versions
 from ledger.money import Currency, format_minor_units

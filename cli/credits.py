@@ -7,25 +7,25 @@ from rich.table import Table
 
 from billing.prepaid import Lot, Prepaid, PrepaidRefused
 from cli.connection import Connection
+from cli.options import typed_amount
+from cli.printing import DONE, refused
 from ledger.errors import InvalidMoney
-from ledger.money import Currency, format_minor_units, parse_decimal, to_minor_units
+from ledger.money import Currency, format_minor_units
 from settlement.prepaid import buy_credits, refund_credits
-
-DONE, REFUSED = 0, 2
 
 
 def buy(here: Connection, client: str, amount: str, reference: str, expires_on: date | None, console: Console) -> int:
     """Record credits that a client paid for by bank, under the bank's reference; the same reference twice is once."""
     try:
         code = _currency(here, client)
-        minor_units = _whole(amount, code)
+        minor_units = typed_amount(amount, code)
         now = datetime.now(UTC)
         lot = Lot(reference, now.date(), expires_on, minor_units, minor_units)
         known = here.store.prepaids([client])[client].lot(reference)
         lot = lot if known is None else Lot(reference, known.bought_on, expires_on, minor_units, known.left)
         prepaid = buy_credits(here.store, here.registry, client, lot, now)
     except (LookupError, PrepaidRefused, InvalidMoney) as error:
-        return _refused(error, console)
+        return refused(error, console)
     _show(prepaid, code, console)
     return DONE
 
@@ -36,7 +36,7 @@ def refund(here: Connection, client: str, reference: str, console: Console) -> i
         prepaid = refund_credits(here.store, here.registry, client, reference, datetime.now(UTC))
         _show(prepaid, _currency(here, client), console)
     except (LookupError, PrepaidRefused) as error:
-        return _refused(error, console)
+        return refused(error, console)
     return DONE
 
 
@@ -45,15 +45,8 @@ def show(here: Connection, client: str, console: Console) -> int:
     try:
         _show(here.store.prepaids([client])[client], _currency(here, client), console)
     except LookupError as error:
-        return _refused(error, console)
+        return refused(error, console)
     return DONE
-
-
-def _whole(amount: str, code: Currency) -> int:
-    minor_units = to_minor_units(parse_decimal(amount), code)
-    if minor_units.denominator != 1 or minor_units <= 0:
-        raise InvalidMoney(f"{amount} is not a positive amount of {code}")
-    return int(minor_units)
 
 
 def _currency(here: Connection, client: str) -> Currency:
@@ -61,11 +54,6 @@ def _currency(here: Connection, client: str) -> Currency:
     if client not in histories:
         raise LookupError(f"there is no contract for {client}; apply one")
     return histories[client].currency
-
-
-def _refused(error: Exception, console: Console) -> int:
-    console.print(f"[red]{error}[/red]", soft_wrap=True)
-    return REFUSED
 
 
 def _show(prepaid: Prepaid, code: Currency, console: Console) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from cli.apply import refuse
 from cli.connection import Connection
 from cli.printing import DONE, refused, say, table
-from cli.terms_files import BrokenFiles, read_doors
+from cli.terms_files import read_doors
+from cli.yaml_documents import BrokenFiles
 from events.adapters.doors import Door
 from infra.aws.secrets import door_secrets, keep_door_secrets
 

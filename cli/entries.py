@@ -8,7 +8,7 @@ from pydantic import StrictInt
 from rich.console import Console
 
 from cli.printing import DONE, FAILED, REFUSED, Answer, Form, refused, say, show
-from cli.terms_files import BrokenFiles, Source, read_document
+from cli.yaml_documents import BrokenFiles, Source, read_document
 from events.facts import format_instant
 from ledger.accounts import Account
 from ledger.errors import InvalidMoney

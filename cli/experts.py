@@ -13,7 +13,7 @@ from rich.console import Console
 from cli.connection import Connection
 from cli.options import EXPERT_ID, FORM_OF_A_NAME, NAME
 from cli.printing import DONE, FAILED, REFUSED, refused, say, table
-from cli.terms_files import FileProblem
+from cli.yaml_documents import FileProblem
 from ledger.money import Currency, format_minor_units
 from payouts.policy import PayoutPolicy
 from settlement.bank_leg import follow_account

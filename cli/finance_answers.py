@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -15,6 +16,8 @@ from cli.printing import DONE, FAILED, REFUSED, Answer, Cell, Form, money, refus
 from events.facts import format_instant
 from infra.aws.export_bucket import BucketFolder
 from infra.exports import mirror
+from infra.exports.folders import LocalFolder
+from infra.exports.manifests import manifest_names
 from infra.exports.runs import ExportChanged
 from infra.formats import FormatRefused, write_format
 from infra.ledger_views import open_views, streamed
@@ -62,19 +65,31 @@ class NoExport(CannotStart):
 def opened(source: str, as_of: date | None = None) -> duckdb.DuckDBPyConnection:
     """An export, in a folder or at s3://bucket/prefix, with the views of finance; raises NoExport."""
     try:
-        return open_views(_mirrored(source) if source.startswith(_S3) else Path(source), as_of)
-    except (FileNotFoundError, ValueError, ExportChanged, BotoCoreError, ClientError) as missing:
+        return open_views(export_folder(source), as_of)
+    except (FileNotFoundError, ValueError) as missing:
+        raise NoExport(str(missing)) from None
+
+
+def export_folder(source: str) -> Path:
+    """A folder as it is; for s3://bucket/prefix the one below MIRRORS, brought up to date. Raises NoExport."""
+    try:
+        return _mirrored(source.removeprefix(_S3)) if source.startswith(_S3) else Path(source)
+    except (FileExistsError, ValueError, ExportChanged, BotoCoreError, ClientError) as missing:
         raise NoExport(str(missing)) from None
 
 
 def _mirrored(address: str) -> Path:
-    """The folder below MIRRORS with a copy of an export in S3, made now of what it lacks."""
-    bucket, _, prefix = address.removeprefix(_S3).strip("/").partition("/")
+    """The folder with a copy of an export in S3, made now of what it lacks."""
+    bucket, _, prefix = address.strip("/").partition("/")
     embedded = running_stack(RUN_FOLDER)
     if embedded is not None and bucket.endswith(_ACCOUNT_OF_THE_EMULATOR):
         embedded.enter()
     folder = MIRRORS / bucket / prefix
     mirror(BucketFolder(bucket, f"{prefix}/" if prefix else ""), folder)
+    if not manifest_names(LocalFolder(folder)):
+        raise NoExport(
+            f"{_S3}{address} holds no export; a stack writes one every day to s3://STACK-exports-ACCOUNT/ledger"
+        )
     return folder
 
 
@@ -126,8 +141,8 @@ def show_margin(source: str, wanted: tuple[str, str | None], as_of: date | None,
 
 
 def _percent(part: Cell, whole: Cell) -> str | None:
-    """A part of revenue in percent, to one decimal; None where there is no revenue."""
-    if not Decimal(str(whole)):
+    """A part of revenue in percent, to one decimal; None where there is no revenue, or more was given back."""
+    if Decimal(str(whole)) <= 0:
         return None
     return f"{100 * Decimal(str(part)) / Decimal(str(whole)):.1f}"
 
@@ -141,6 +156,8 @@ def show_statement(
     except PostingRuleBroken as unknown:
         return refused(f"{unknown}; `solvent finance trial-balance` names those in use", console, REFUSED)
     first, last = span[0] or date.min, span[1] or date.max
+    if first > last:
+        return refused(f"--from {first} is behind --to {last}; exchange them", console, REFUSED)
     asked = {"account": account, "first": first, "last": last}
     with closing(opened(source)) as connection:
         before = connection.execute(_BALANCES_BEFORE, asked).fetchall()
@@ -173,11 +190,22 @@ def show_query(source: str, sql: str, as_of: date | None, form: Form, console: C
     """Print what any SQL finds in an export; 2 if it is no SQL, or asks for what is not there."""
     with closing(opened(source, as_of)) as connection:
         try:
+            if not connection.extract_statements(sql):
+                return refused("there is no question; give a SELECT", console, REFUSED)
             found = connection.execute(sql)
-            show(Answer("", columns_of(found), map(_plain, streamed(found)), NUMBERS), form, console)
+            show(Answer("", _distinct(columns_of(found)), map(_plain, streamed(found)), NUMBERS), form, console)
         except duckdb.Error as wrong:
             return refused(wrong, console, REFUSED)
     return DONE
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of columns, each once: what comes again gets a number, as entry_id_2."""
+    found: dict[str, None] = {}
+    for name in names:
+        others = (f"{name}_{number}" for number in count(2))
+        found[name if name not in found else next(it for it in others if it not in found)] = None
+    return tuple(found)
 
 
 def make_format(source: str, name: str, target: Path, console: Console) -> int:
@@ -189,6 +217,8 @@ def make_format(source: str, name: str, target: Path, console: Console) -> int:
             return refused(impossible, console, FAILED)
     for path in written:
         say(str(path), console)
+    if not written:
+        say("The ledger is empty; nothing was written.", console)
     return DONE
 
 

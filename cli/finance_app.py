@@ -181,7 +181,9 @@ def explain(
     epilog="For example: solvent finance report build/run/export --month 2026-10 --to report.html --pdf report.pdf"
 )
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An export.")] = Path(RUN_EXPORT),
+    source: Annotated[
+        str, typer.Argument(metavar="EXPORT", envvar="SOLVENT_EXPORT", help="A folder, or s3://bucket/prefix.")
+    ] = RUN_EXPORT,
     *,
     month: Annotated[datetime, typer.Option(formats=["%Y-%m"], help="The month, such as 2026-10.")],
     to: Annotated[Path | None, typer.Option(dir_okay=False, help="Where the page goes, such as report.html.")] = None,
@@ -191,9 +193,10 @@ def report(
 
     The same export gives the same bytes. Exits with 1 if the export holds nothing of the month.
     """
-    from cli.month_report import write_report  # noqa: PLC0415  # DuckDB is for few commands only
+    from cli.finance_answers import export_folder  # noqa: PLC0415  # DuckDB is for few commands only
+    from cli.month_report import write_report  # noqa: PLC0415  # see above
 
-    raise typer.Exit(write_report(folder, period_of_date(month.date()), to, pdf, console))
+    raise typer.Exit(write_report(export_folder(source), period_of_date(month.date()), to, pdf, console))
 
 
 @finance_app.command(epilog="For example: solvent finance tax --year 2026 --of experts --csv")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC
 from itertools import groupby
+from typing import Any
 
 import duckdb
 from rich.console import Console
@@ -21,18 +22,20 @@ from payouts.tax_reporting import paid_in, verdict_on
 # A country of each regime: what counts is the expert's own, which an export does not hold.
 _REGIMES = {"reportable_in_us": "US", "reportable_in_eu": "DE"}
 
-_EXPERTS = """
-    SELECT DISTINCT split_part(account, '/', 2) FROM postings
-    WHERE account LIKE 'expert/%/in_transit' AND year(effective_on) = ?
-    ORDER BY 1
-"""
+# All entries that touch an expert who may have been paid in the year, expert by expert and book by book in order.
 _ENTRIES = """
+    WITH touched AS (
+        SELECT DISTINCT split_part(account, '/', 2) AS paid, book, seq FROM postings WHERE account LIKE 'expert/%'
+    ),
+    in_year AS (
+        SELECT DISTINCT split_part(account, '/', 2) AS paid FROM postings
+        WHERE account LIKE 'expert/%' AND year(effective_on) = ?
+    )
     SELECT
-        postings.book, postings.seq, postings.entry_id, postings.reason, postings.effective_on, postings.recorded_at,
+        paid, book, seq, postings.entry_id, postings.reason, postings.effective_on, postings.recorded_at,
         evidence, chain_hash, account, minor_units, currency
-    FROM postings JOIN entries USING (book, seq)
-    WHERE (book, seq) IN (SELECT (book, seq) FROM postings WHERE account IN (?, ?))
-    ORDER BY postings.book, postings.seq, line
+    FROM touched JOIN in_year USING (paid) JOIN postings USING (book, seq) JOIN entries USING (book, seq)
+    ORDER BY paid, book, seq, line
 """
 
 
@@ -52,8 +55,10 @@ def show_tax(source: str, year: int, side: str, form: Form, console: Console) ->
 
 def _paid(connection: duckdb.DuckDBPyConnection, year: int) -> Iterator[tuple[Cell, ...]]:
     """A row for each expert and currency: sums of the year, and whether each regime would have the expert reported."""
-    for (expert,) in connection.execute(_EXPERTS, [year]).fetchall():
-        found = paid_in(expert, year, _entries_of(connection, expert))
+    rows = streamed(connection.execute(_ENTRIES, [year]))
+    for expert, lines in groupby(rows, key=lambda row: row[0]):
+        entries = [_entry([row[1:] for row in of_entry]) for _, of_entry in groupby(lines, key=lambda row: row[1:3])]
+        found = paid_in(expert, year, entries)
         verdicts = [reportable(verdict_on(country, year, found)) for country in _REGIMES.values()]
         for it in found:
             sums = (it.year.gross, it.year.withheld, it.year.fee, it.year.net)
@@ -61,14 +66,7 @@ def _paid(connection: duckdb.DuckDBPyConnection, year: int) -> Iterator[tuple[Ce
             yield (expert, it.currency, *amounts, it.year.payments, it.year.activities, *verdicts)
 
 
-def _entries_of(connection: duckdb.DuckDBPyConnection, expert: str) -> list[RecordedEntry]:
-    """All entries that touch an expert's accounts, book by book in order."""
-    accounts = [f"expert/{expert}/payable", f"expert/{expert}/in_transit"]
-    rows = streamed(connection.cursor().execute(_ENTRIES, accounts))
-    return [_entry(list(group)) for _, group in groupby(rows, key=lambda row: row[:2])]
-
-
-def _entry(rows: list[tuple[str, int, str, str, date, datetime, str, str, str, int, str]]) -> RecordedEntry:
+def _entry(rows: list[tuple[Any, ...]]) -> RecordedEntry:
     book, seq, entry_id, reason, effective_on, recorded_at, evidence, chain_hash, *_ = rows[0]
     entry = Entry(
         id=EntryId(entry_id),

@@ -4,7 +4,6 @@ Sending again what was taken changes nothing, so an import that was interrupted 
 --skip where it stopped.
 """
 
-import gzip
 import itertools
 import json
 import time
@@ -14,12 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cli.connection import CannotStart, Connection
+from cli.options import open_export
 from cli.printing import DONE, FAILED, refused, say
 from events.adapters.columns import NoExport, read_export
 from events.adapters.rows import ColumnsMissing, UnreadableRow
@@ -116,7 +116,10 @@ def import_csv(here: Connection, file: Path, door_id: str, api: EventsApi, conso
     totals = _Totals(taken=skip)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
-        with _open(file) as lines, Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+        with (
+            open_export(file) as lines,
+            Progress(*columns, console=console, transient=not console.is_terminal) as progress,
+        ):
             task = progress.add_task(f"Importing {file.name}")
             facts = itertools.islice(_facts(read_export(door, lines), file, totals, console), skip, None)
             for batch in _batches(facts):
@@ -148,12 +151,6 @@ def _tell(results: Sequence[Mapping[str, Any]], totals: _Totals, console: Consol
         if result["error"]:
             totals.refused[result["error"]["code"]] += 1
             refused(f"{result['id']}: {result['error']['message']}", console)
-
-
-def _open(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8", newline="")
-    return file.open(encoding="utf-8", newline="")
 
 
 def _batches(facts: Iterator[Delivery]) -> Iterator[list[Delivery]]:

@@ -1,15 +1,15 @@
 """Import a helpdesk's history: rows become facts, facts are settled in order, what cannot be read is parked."""
 
-import gzip
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from cli.options import open_export
+from cli.printing import refused
 from events.adapters.rows import ColumnsMissing, UnreadableRow
 from events.adapters.servicenow import read_log
 from events.decode import Delivery
@@ -32,16 +32,14 @@ def import_log(
     """
     totals, unreadable = Settled(), 0
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress, _open(file) as lines:
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress, open_export(file) as lines:
         task = progress.add_task(f"Importing {file.name}")
         try:
             read = read_log(lines, client=client, time_zone=ZoneInfo(time_zone))
         except ColumnsMissing as missing:
-            console.print(f"[red]{file}: {missing}[/red]", soft_wrap=True)
-            return 2
+            return refused(f"{file}: {missing}", console)
         except (ZoneInfoNotFoundError, ValueError):
-            console.print(f"[red]{time_zone!r} is not an IANA time zone, such as Europe/Berlin[/red]", soft_wrap=True)
-            return 2
+            return refused(f"{time_zone!r} is not an IANA time zone, such as Europe/Berlin", console)
         for batch in _batches(read):
             rows = [item for item in batch if isinstance(item, UnreadableRow)]
             facts = [item for item in batch if isinstance(item, Delivery)]
@@ -57,14 +55,8 @@ def import_log(
         f"{totals.parked} parked, {unreadable} rows not readable"
     )
     for (_, case), why in sorted(totals.failed.items()):
-        console.print(f"[red]{case}: {why}[/red]", soft_wrap=True)
+        refused(f"{case}: {why}", console)
     return 1 if totals.failed else 0
-
-
-def _open(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8", newline="")
-    return file.open(encoding="utf-8", newline="")
 
 
 def _batches(items: Iterable[Delivery | UnreadableRow]) -> Iterator[list[Delivery | UnreadableRow]]:

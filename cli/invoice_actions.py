@@ -10,9 +10,10 @@ from billing.corrections import Outcome
 from billing.invoices import Invoice
 from billing.periods import Period
 from cli.connection import Connection
+from cli.options import typed_amount
 from cli.printing import DONE, FAILED, REFUSED, refused, say
 from ledger.errors import InvalidMoney
-from ledger.money import Currency, format_minor_units, parse_decimal, to_minor_units
+from ledger.money import format_minor_units
 from settlement.invoicing import InvoiceDiffers
 from settlement.ports import BillingStore, Contention, WritableRegistry
 from settlement.reissue import CannotTakeBack, reissue_invoice, void_invoice
@@ -42,7 +43,7 @@ def settle(
     key = (client, Period(period))
     try:
         invoice = here.store.invoice(*key)
-        minor_units = None if amount is None or invoice is None else _whole(amount, invoice.currency)
+        minor_units = None if amount is None or invoice is None else typed_amount(amount, invoice.currency)
         after = settle_returned(here.store, key, outcome, minor_units, reference, now)
     except (CannotSettle, InvalidMoney) as cannot:
         return refused(cannot, console)
@@ -53,17 +54,10 @@ def settle(
     return DONE
 
 
-def _whole(amount: str, code: Currency) -> int:
-    minor_units = to_minor_units(parse_decimal(amount), code)
-    if minor_units.denominator != 1:
-        raise InvalidMoney(f"{amount} is not an amount of {code}")
-    return int(minor_units)
-
-
 def _is_period(period: str, console: Console) -> bool:
     if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", period):
         return True
-    console.print(f"[red]{period} is not a period; name a month, such as 2026-10[/red]", soft_wrap=True)
+    refused(f"{period} is not a period; name a month, such as 2026-10", console)
     return False
 
 
@@ -74,11 +68,9 @@ def _act(action: _Action, here: Connection, named: tuple[str, str], console: Con
     try:
         invoice = action(here.store, here.registry, here.stripe(), (client, Period(period)), datetime.now(UTC))
     except CannotTakeBack as cannot:
-        console.print(f"[red]{cannot}[/red]", soft_wrap=True)
-        return REFUSED
+        return refused(cannot, console)
     except (StripeBusy, StripeRefused, StripeUnclear, InvoiceDiffers, Contention) as error:
-        console.print(f"[red]{error}[/red]", soft_wrap=True)
-        return FAILED
+        return refused(error, console, FAILED)
     total = format_minor_units(invoice.total, invoice.currency)
     where = f"{invoice.stripe_invoice} at Stripe"
     console.print(f"{invoice.attempt_id}: {invoice.status}, {total} {invoice.currency}, {where}", soft_wrap=True)

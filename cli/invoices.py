@@ -12,6 +12,7 @@ from rich.table import Table
 from billing.contracts import ContractHistory, ContractNotInForce
 from billing.invoices import Invoice, InvoiceStatus, LineKind
 from billing.periods import Period, period_end, period_of
+from cli.printing import DONE, FAILED, REFUSED, refused
 from events.facts import format_instant
 from infra.replacing import replacing
 from infra.spreadsheets import RUNS_IN_SPREADSHEETS
@@ -21,8 +22,6 @@ from settlement.described import describe_invoice, exact_price, invoice_amounts,
 from settlement.invoice_evidence import EvidenceDiffers, EvidenceRow, EvidenceStore, PeriodNotClosed, evidence_rows
 from settlement.invoice_preview import PeriodClosed, Preview, PreviewStore, preview_invoice
 from settlement.ports import Registry
-
-DONE, FAILED, REFUSED = 0, 1, 2
 
 # A client sees these columns and no others. Amounts are in major units; quantities sum to N.
 COLUMNS = (
@@ -91,7 +90,7 @@ def preview(
         history = _history(registry, client)
         found = preview_invoice(store, history, period or period_of(as_of, history.time_zone))
     except (NoContract, ContractNotInForce, PeriodClosed) as error:
-        return _refused(error, console, REFUSED)
+        return refused(error, console, REFUSED)
     described = _described(found)
     if as_json:
         console.print_json(data=described)
@@ -215,9 +214,9 @@ def write_evidence(
         with replacing(path) as fresh:
             number = _write(fresh, rows, history.currency)
     except (NoContract, PeriodNotClosed) as error:
-        return _refused(error, console, REFUSED)
+        return refused(error, console, REFUSED)
     except (EvidenceDiffers, BookBroken, FileExistsError) as error:
-        return _refused(error, console, FAILED)
+        return refused(error, console, FAILED)
     console.print(f"{number:,} rows that sum to the invoice: {path}", markup=False, highlight=False, soft_wrap=True)
     return DONE
 
@@ -278,11 +277,6 @@ def _history(registry: Registry, client: str) -> ContractHistory:
     if client not in histories:
         raise NoContract(f"there is no contract for {client}; apply one")
     return histories[client]
-
-
-def _refused(error: Exception, console: Console, code: int) -> int:
-    console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-    return code
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: frozenset[str]) -> Table:

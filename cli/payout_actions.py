@@ -7,13 +7,13 @@ from datetime import datetime
 from rich.console import Console
 
 from cli.connection import Connection
-from cli.options import EXPERT_ID, FORM_OF_A_NAME, NAME
+from cli.options import EXPERT_ID, FORM_OF_A_NAME, NAME, typed_amount
 from cli.payouts import sending
 from cli.printing import DONE, FAILED, refused, say
 from events.facts import format_instant
 from infra.aws.queues import NotSent
 from ledger.errors import InvalidMoney
-from ledger.money import Currency, Money, currency, format_minor_units, parse_decimal, to_minor_units
+from ledger.money import Currency, Money, currency, format_minor_units
 from payouts.payouts import Payout, PayoutStatus, payout_id
 from payouts.policy import PayoutsStopped
 from settlement.approve_payouts import ApprovalRefused, approve_run, reject_run
@@ -133,7 +133,7 @@ def _agreed(here: Connection, wanted: Wanted, code: Currency, as_of: datetime) -
     if not NAME.fullmatch(wanted.key):
         what = f"take a name of your own for this payout: {FORM_OF_A_NAME}"
         raise CallRefused(f"{wanted.key!r} is no key; {what}")
-    expert, net = _expert(wanted.expert), _whole(wanted.net, code)
+    expert, net = _expert(wanted.expert), typed_amount(wanted.net, code)
     known = here.store.payout(payout_id(expert, code, on_demand_run(wanted.key)))
     quoted = known or quote_payout(here.store, here.registry, expert, code, as_of)
     if quoted.amount != net:
@@ -171,13 +171,6 @@ def _reason(why: str) -> str:
     if not 0 < len(said) <= _LONGEST_REASON:
         raise CallRefused(f"--because takes a reason of at most {_LONGEST_REASON} characters. Nothing was written.")
     return said
-
-
-def _whole(amount: str, code: Currency) -> int:
-    minor_units = to_minor_units(parse_decimal(amount), code)
-    if minor_units.denominator != 1 or minor_units <= 0:
-        raise InvalidMoney(f"{amount} is not a positive amount of {code}")
-    return int(minor_units)
 
 
 def _outcome(act: Callable[[], Iterator[str]], console: Console) -> int:

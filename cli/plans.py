@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from billing.periods import Period, period_end
-from cli.apply import DONE, REFUSED, say
 from cli.contracts import PeriodReader, last_closed
+from cli.printing import DONE, REFUSED, say
 from cli.terms_files import read_plans
 from cli.versions import difference_document, print_difference, read_versions
 from ledger.money import Currency, format_minor_units

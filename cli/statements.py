@@ -19,7 +19,7 @@ from cli.statement_data import (
 from events.facts import format_instant
 from ledger.errors import BookBroken
 from ledger.money import format_minor_units
-from payouts.payouts import Payout
+from payouts.payouts import Payout, why_told
 from payouts.statements import Line, Section, Span, StatementDiffers, StatementRefused, span_of
 from payouts.tax_reporting import Paid, PaidInYear, Regime, Verdict
 from settlement.described import bank_leg, describe_statement, fee_of
@@ -134,7 +134,8 @@ def _line_row(line: Line) -> tuple[str, ...]:
 def _payout_row(payout: Payout) -> tuple[str, ...]:
     fee = fee_of(payout)
     amounts = (payout.amount + payout.withheld + fee, payout.withheld, fee, payout.amount)
-    status = f"{payout.status}: {payout.why}" if payout.why else payout.status.value
+    why = why_told(payout.why)
+    status = f"{payout.status}: {why}" if why else payout.status.value
     taken = f", {format_minor_units(payout.reversed, payout.currency)} taken back" if payout.reversed else ""
     return (
         payout.run,

@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from billing.contracts import Contract
-from cli.apply import DONE, REFUSED, refuse, say
-from cli.terms_files import BrokenFiles, TermsFolder
+from cli.apply import refuse
+from cli.printing import DONE, REFUSED, say
+from cli.terms_files import TermsFolder
+from cli.yaml_documents import BrokenFiles
 from payouts.plans import PayPlan
 from payouts.policy import PayoutPolicy
 from settlement.apply import Applied, Kind, TermsRegistry, check_versions, differences

@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 from cli.connection import RUN_FOLDER, connect
 from cli.main import app
 from cli.run import play_triggers, set_up
-from docs.generate import fenced, rewritten
+from docs.generate import rewritten
+from docs.markdown import fenced
 from infra.local.packaging import PROJECT_ROOT
 from infra.local.player import Player
 from infra.local.sample_month import TriggerKind, sample_month, trigger_times

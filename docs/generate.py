@@ -16,36 +16,32 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.text import Text
 from typer.testing import CliRunner
 
-from billing.contracts import ContractHistory
-from billing.periods import PeriodState, period_of
 from cli.main import app
 from cli.report import Report, show
-from cli.terms_files import MODELS, read_folder
+from cli.terms_files import MODELS
 from docs.api_blocks import errors_rows, openapi_text, routes_rows, views_rows
 from docs.athena_views import athena_views_text
+from docs.example_block import example_block
+from docs.markdown import BrokenDocument, code, fenced, table
+from docs.template_blocks import functions_block, tables_block
 from events.adapters.rules import SystemTable
 from events.adapters.signatures import SCHEMES as SIGNATURES
 from events.adapters.signatures import WINDOW, Signed
 from events.adapters.systems import SYSTEMS, System
-from events.decode import AUTHORITY, DATA_FIELDS, decode, envelop
-from events.facts import Instant, Party
-from infra.aws.tables import TABLES
-from infra.local.deployment import TEMPLATE, packaged_template
+from events.decode import AUTHORITY, DATA_FIELDS
+from events.facts import Party
 from infra.local.packaging import PROJECT_ROOT
-from infra.local.sample_month import SAMPLE_WORLD
 from ledger.accounts import (
     PLATFORM_KINDS,
     Kind,
@@ -56,16 +52,10 @@ from ledger.accounts import (
     expert_payable,
     kind_of,
 )
-from ledger.entries import Entry
-from ledger.money import format_minor_units
 from ledger.posting_rules import POSTING_RULES, Flow
-from payouts.plans import PlanHistory
 from settlement.announcements import TOLD
 from settlement.apply import SET_BY_SOLVENT
 from settlement.apply import Kind as TermsKind
-from settlement.assess import Due, timing
-from settlement.cases import CycleState, split_cycles
-from settlement.decide import Terms, decide_cycle
 from settlement.month_close import ACCEPTABLE, WHAT_IT_IS, Step
 
 WIDTH = 100
@@ -73,11 +63,6 @@ DONE, STALE, WRONG = 0, 1, 2
 
 _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _BEGINS, _ENDS = "<!-- generated:", "<!-- end -->"
-_INSTANT: TypeAdapter[Instant] = TypeAdapter(Instant)
-
-
-class BrokenDocument(ValueError):
-    """A document whose blocks cannot be generated: a name that is not known, or a marker without its other half."""
 
 
 # -- the blocks --------------------------------------------------------------------------------------------------------
@@ -99,21 +84,6 @@ def recorded_tests(output: str) -> str:
     if not results or re.search(r"\d+ (failed|error)", results[-1]):
         raise BrokenDocument("the output of `make test` does not end with tests that all passed")
     return fenced(re.sub(r" in [\d.]+s.*", "", results[-1]).strip("= "))
-
-
-def fenced(text: str, language: str = "text") -> str:
-    """A code block of Markdown, without blank lines around it."""
-    lines = "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
-    return f"```{language}\n{lines}\n```\n"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
-def _code(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
 
 
 _MEANINGS = {
@@ -139,7 +109,7 @@ def accounts_block() -> str:
     owned = (client_unbilled, client_receivable, client_prepaid, expert_payable, expert_in_transit)
     rows = [_account_row(account("<id>"), account("x"), inspect.getdoc(account) or "") for account in owned]
     rows += [_account_row(account, account, _MEANINGS[account]) for account in PLATFORM_KINDS]
-    return _table(("account", "kind", "grows by", "meaning"), rows)
+    return table(("account", "kind", "grows by", "meaning"), rows)
 
 
 def _account_row(shown: str, account: Any, meaning: str) -> tuple[str, ...]:  # noqa: ANN401  # a code of the chart
@@ -148,40 +118,37 @@ def _account_row(shown: str, account: Any, meaning: str) -> tuple[str, ...]:  # 
 
 
 def posting_rules_block() -> str:
-    """Every reason with its flows, and the modules that post it; none for a rule that waits for its use case."""
+    """Every reason with its flows, and the modules that post it; fails for a reason that nothing posts."""
     posted = _posted_by()
     rows = [
-        (
-            "" if place else f"`{reason}`",
-            *_sides(flow),
-            "" if place else ", ".join(posted.get(reason.name, ["nothing yet"])),
-        )
+        ("", *_sides(flow), "") if place else (f"`{reason}`", *_sides(flow), code(posted[reason.name]))
         for reason, flows in POSTING_RULES.items()
         for place, flow in enumerate(flows)
     ]
-    return _table(("reason", "debits", "credits", "posted by"), rows)
+    return table(("reason", "debits", "credits", "posted by"), rows)
 
 
 def _sides(flow: Flow) -> tuple[str, str]:
     if not flow.credit:
         return "any account", "any account"
     mark = " (or the other way round)" if flow.either_sign else ""
-    return _code(sorted(flow.debit)), _code(sorted(flow.credit)) + mark
+    return code(sorted(flow.debit)), code(sorted(flow.credit)) + mark
 
 
 def _posted_by() -> dict[str, list[str]]:
-    """The modules of settlement/ that name each reason."""
+    """The modules of settlement/ that name each reason, of those that build entries."""
     found: dict[str, list[str]] = {}
     for path in sorted((PROJECT_ROOT / "settlement").glob("*.py")):
-        for name in sorted(set(re.findall(r"\bReason\.([A-Z_]+)", path.read_text()))):
-            found.setdefault(name, []).append(f"`{path.stem}`")
+        text = path.read_text()
+        for name in sorted(set(re.findall(r"\bReason\.([A-Z_]+)", text))) if re.search(r"\bEntry\(", text) else ():
+            found.setdefault(name, []).append(path.stem)
     return found
 
 
 def helpdesks_block() -> str:
     """The block `helpdesks`: how each system proves itself, what solved and rated mean there, and what is polled."""
     header = ("system", "proves itself by", "solved", "rating", "times without zone", "polled")
-    return _table(header, (_helpdesk(system, table) for system, table in SYSTEMS.items()))
+    return table(header, (_helpdesk(system, table) for system, table in SYSTEMS.items()))
 
 
 def _helpdesk(system: System, table: SystemTable) -> list[str]:
@@ -191,8 +158,8 @@ def _helpdesk(system: System, table: SystemTable) -> list[str]:
         window = f", within {WINDOW.seconds // 60} minutes" if scheme.time_header else ""
         proof = f"`{scheme.header}`: {scheme.algorithm.upper()} of {' + '.join(scheme.parts)}{window}"
     scale = f"{table.scale.scale_min} to {table.scale.scale_max}" if table.scale else "the door's"
-    solved = _code(sorted(table.solved))
-    return [f"`{system}`", proof, solved, scale, "yes" if table.is_zoneless else "", _code(table.listings)]
+    solved = code(sorted(table.solved))
+    return [f"`{system}`", proof, solved, scale, "yes" if table.is_zoneless else "", code(table.listings)]
 
 
 def facts_block() -> str:
@@ -201,21 +168,21 @@ def facts_block() -> str:
         (
             f"`{kind}`",
             *("yes" if kind in AUTHORITY[party] else "" for party in Party),
-            _code(sorted(fields)) or "none",
+            code(sorted(fields)) or "none",
         )
         for kind, fields in DATA_FIELDS.items()
     ]
-    return _table(("type", *(party.value for party in Party), "fields of `data` that pass"), rows)
+    return table(("type", *(party.value for party in Party), "fields of `data` that pass"), rows)
 
 
 def webhooks_block() -> str:
     """Every type that somebody may ask for, for whom it is, and the fields that they get."""
     rows = [
-        (f"`{type_}`", audience.value, _code(fields))
+        (f"`{type_}`", audience.value, code(fields))
         for type_, told in TOLD.items()
         for audience, fields in told.items()
     ]
-    return _table(("type", "audience", "fields of `data`"), rows)
+    return table(("type", "audience", "fields of `data`"), rows)
 
 
 def close_steps_block() -> str:
@@ -224,7 +191,7 @@ def close_steps_block() -> str:
         (str(number), f"`{step}`", WHAT_IT_IS[step], "with a reason" if step in ACCEPTABLE else "")
         for number, step in enumerate(Step, 1)
     ]
-    return _table(("", "step", "done when", "may be left"), rows)
+    return table(("", "step", "done when", "may be left"), rows)
 
 
 def help_block() -> str:
@@ -253,151 +220,16 @@ def folders_block() -> str:
             has_page = (init.parent / "README.md").exists()
             named = f"[`{folder}/`]({folder}/README.md)" if has_page else f"`{folder}/`"
             rows.append((named, (ast.get_docstring(ast.parse(init.read_text())) or "").partition("\n")[0]))
-    return _table(("folder", "what is in it"), rows)
-
-
-# -- blocks from template.yaml -----------------------------------------------------------------------------------------
-
-_Resource = dict[str, Any]
-_DELETES = {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
-_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessage", "events:PutEvents"} | _DELETES
-
-
-@cache
-def _resources() -> dict[str, _Resource]:
-    resources: dict[str, _Resource] = packaged_template(TEMPLATE, "")["Resources"]
-    return resources
-
-
-def _of_type(kind: str) -> dict[str, _Resource]:
-    found = _resources().items()
-    return {name: resource["Properties"] for name, resource in found if resource["Type"] == f"AWS::{kind}"}
-
-
-def functions_block() -> str:
-    """Every function of the template: what starts it, what it is for, what its role lets it write."""
-    rows = [
-        (
-            f"`{str(function['Handler']).split('.')[1]}`",
-            ", ".join(_triggers(name, function)),
-            function["Description"],
-            ", ".join(_writes(function)) or "nothing",
-            "yes" if "SOLVENT_STRIPE_API_BASE" in function["Environment"]["Variables"] else "",
-        )
-        for name, function in _of_type("Serverless::Function").items()
-    ]
-    return _table(("function", "trigger", "what it does", "may write", "calls Stripe"), rows)
-
-
-def _triggers(name: str, function: _Resource) -> Iterator[str]:
-    for event in function.get("Events", {}).values():
-        yield f"`{event['Properties']['Schedule']}`"
-    for mapping in _of_type("Lambda::EventSourceMapping").values():
-        if mapping["FunctionName"] == {"Ref": name}:
-            source = mapping["EventSourceArn"]["Fn::GetAtt"][0]
-            kind = "queue" if source in _of_type("SQS::Queue") else "changes and removals in the stream of"
-            yield f"{kind} `{_short_name(source)}`"
-    for integration, properties in _of_type("ApiGatewayV2::Integration").items():
-        if properties["IntegrationUri"] == {"Fn::GetAtt": [name, "Arn"]}:
-            for route in _of_type("ApiGatewayV2::Route").values():
-                if integration in route["Target"]["Fn::Sub"]:
-                    yield f"`{route['RouteKey']}`"
-
-
-def _writes(function: _Resource) -> Iterator[str]:
-    for statement in (it for policy in function["Policies"] for it in policy["Statement"]):
-        actions = _WRITES & set(statement["Action"])
-        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        for resource in resources if actions else ():
-            if "Fn::GetAtt" in resource:
-                yield _writing(resource["Fn::GetAtt"][0], actions)
-
-
-def _writing(resource: str, actions: set[str]) -> str:
-    if resource in _of_type("SQS::Queue"):
-        return f"queue `{_short_name(resource)}`"
-    if resource in _of_type("Events::EventBus"):
-        return "event bus"
-    if _DELETES & actions:
-        return f"`{_short_name(resource)}` (puts, deletes)"
-    return f"`{_short_name(resource)}`" + ("" if "dynamodb:UpdateItem" in actions else " (puts only)")
-
-
-def _short_name(resource: str) -> str:
-    properties = _resources()[resource]["Properties"]
-    name: str = (properties.get("TableName") or properties["QueueName"])["Fn::Sub"]
-    return name.removeprefix("${AWS::StackName}-")
-
-
-def tables_block() -> str:
-    """Every DynamoDB table: keys, indexes, and what an item stands for."""
-    meaning = {getattr(it.Meta, "suffix", it.Meta.table_name): inspect.getdoc(it) or "" for it in TABLES}
-    rows = []
-    for resource, table in _of_type("DynamoDB::Table").items():
-        indexes = [f"`{it['IndexName']}`: {_keys(it['KeySchema'])}" for it in table.get("GlobalSecondaryIndexes", [])]
-        name = _short_name(resource)
-        rows.append((f"`{name}`", _keys(table["KeySchema"]), "<br>".join(indexes), meaning[name]))
-    return _table(("table", "key", "index", "an item"), rows)
-
-
-def _keys(schema: Iterable[Mapping[str, str]]) -> str:
-    return " + ".join(f"`{key['AttributeName']}`" for key in schema)
-
-
-# -- one resolution, decided by the engine itself ----------------------------------------------------------------------
-
-_SIDES = ("client", "revenue", "cost", "expert")
-_SOLVED, _RATED = "2026-10-05T14:30:00Z", "2026-10-05T14:41:00Z"
-_EXAMPLE_FACTS: tuple[dict[str, object], ...] = (
-    {
-        "type": "resolution.completed",
-        "time": _SOLVED,
-        "data": {"resolver": "expert", "expert": "noah", "channel": "chat"},
-    },
-    {"type": "resolution.rated", "time": _RATED, "data": {"score": 5, "scale_min": 1, "scale_max": 5}},
-)
-
-
-def example_block() -> str:
-    """The entry of one resolution under the sample world's terms, and the evidence that it carries."""
-    entry = _example_entry()
-    rows = []
-    for posting in sorted(entry.postings, key=lambda it: _SIDES.index(it.account.partition("/")[0])):
-        minor, code = posting.amount.minor_units, posting.amount.currency
-        amount = format_minor_units(abs(minor), code)
-        rows.append((f"`{posting.account}`", amount if minor > 0 else "", amount if minor < 0 else ""))
-    said = [f'  "{name}": {json.dumps(value)}' for name, value in json.loads(entry.evidence).items()]
-    proof = fenced("{\n" + ",\n".join(said) + "\n}", "json")
-    identity = f"`{entry.id}`, reason `{entry.reason}`, effective on {entry.effective_on}:\n\n"
-    return identity + _table(("account (USD)", "debit", "credit"), rows) + "\nIts evidence:\n\n" + proof
-
-
-def _example_entry() -> Entry:
-    terms = read_folder(SAMPLE_WORLD).terms
-    contract = next(it for it in terms.contracts if it.client == "acme")
-    plans = {plan.id: PlanHistory(plan.id, (plan,)) for plan in terms.plans}
-    known = Terms("acme", ContractHistory("acme", (contract,)), {it.id: it for it in terms.experts}, plans)
-    as_of = _INSTANT.validate_python(_RATED)
-    facts = [
-        decode(envelop("acme", Party.CLIENT, as_of, {"id": str(n), "source": "helpdesk", "subject": "C1"} | fact)).fact
-        for n, fact in enumerate(_EXAMPLE_FACTS, 1)
-    ]
-    (cycle,) = split_cycles(facts, lambda _: timedelta(hours=contract.reopen_window_hours))
-    due = timing(cycle, lambda _: contract, as_of)
-    period = period_of(as_of, ZoneInfo(contract.time_zone))
-    decision = decide_cycle("C1", CycleState(1), due, known, {period: PeriodState("acme", period)}, as_of)
-    if not isinstance(due, Due) or decision.entry is None:
-        raise BrokenDocument("the example resolution is not charged under the sample world's terms any more")
-    return decision.entry
+    return table(("folder", "what is in it"), rows)
 
 
 # -- documents ---------------------------------------------------------------------------------------------------------
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "accounts": accounts_block,
-    "api-errors": lambda: _table(("code", "status", "type", "what to do"), errors_rows()),
-    "api-routes": lambda: _table(("route", "for", "what it does"), routes_rows()),
-    "api-views": lambda: _table(("view", "shown", "kept back, and why"), views_rows()),
+    "api-errors": lambda: table(("code", "status", "type", "what to do"), errors_rows()),
+    "api-routes": lambda: table(("route", "for", "what it does"), routes_rows()),
+    "api-views": lambda: table(("view", "shown", "kept back, and why"), views_rows()),
     "close-steps": close_steps_block,
     "example": example_block,
     "facts": facts_block,

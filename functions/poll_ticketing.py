@@ -9,8 +9,8 @@ from typing import Any
 from events.adapters.doors import Door
 from functions.batches import has_time
 from functions.doors import report_refused
-from functions.environment import stack
-from functions.wiring import logger, registry
+from functions.environment import logger, stack
+from functions.registry_wiring import registry
 from infra.aws.bus import put_facts
 from infra.aws.secrets import door_secrets
 from infra.helpdesks.asking import ask

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from functions.api.events import EventsBackend, answer_events
-from functions.environment import stack
-from functions.wiring import logger, registry, store
+from functions.api.events import EventsBackend, EventsStore, answer_events
+from functions.environment import logger, stack
+from functions.registry_wiring import connection, registry
 from infra.aws.bus import put_facts
 from infra.aws.requests import count_call
 
@@ -22,11 +22,17 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noq
 
 @cache
 def _backend() -> EventsBackend:
-    store()  # binds the tables that calls are counted in
+    connection()  # binds the tables that calls are counted in
     return EventsBackend(
         registry=registry,
-        store=store,
+        store=_store,
         put_facts=lambda messages: put_facts(stack(), messages),
         count_call=count_call,
         calls_per_minute=int(os.environ["SOLVENT_API_CALLS_PER_MINUTE"]),
     )
+
+
+def _store() -> EventsStore:
+    from functions.wiring import store  # noqa: PLC0415  # slow to import, and only an expert's dispute asks for it
+
+    return store()

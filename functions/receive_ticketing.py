@@ -19,9 +19,9 @@ from events.decode import envelop
 from events.facts import Party
 from functions.api.errors import no_route, refusal_answer
 from functions.doors import report_refused
-from functions.environment import stack
+from functions.environment import logger, stack
+from functions.registry_wiring import registry
 from functions.requests import body_of, received_at
-from functions.wiring import logger, registry
 from infra.aws.bus import put_facts
 from infra.aws.secrets import door_secrets
 from ledger.accounts import OWNER_ID

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 
 from functions.api.application import answer
@@ -14,6 +13,7 @@ from functions.api.errors import no_route, refusal_answer
 from functions.api.openapi import DOCUMENT, document_answer
 from functions.environment import stack
 from functions.wiring import registry, store
+from infra.aws import clients
 from infra.aws.bus import put_facts
 from infra.aws.queues import ask_to_send
 from infra.aws.requests import count_call, table_name
@@ -27,7 +27,7 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: 
     """Answer one request; the OpenAPI document to everybody, and what has no route with our own 404."""
     if event["routeKey"] == _NO_ROUTE:
         return refusal_answer(no_route(event["rawPath"]), event["requestContext"]["requestId"])
-    if event["requestContext"]["http"]["path"].endswith(DOCUMENT):
+    if event["routeKey"] == f"GET {DOCUMENT}":
         return document_answer()
     return answer(_backend(), event, context)
 
@@ -41,7 +41,7 @@ def _backend() -> Backend:
         webhooks=WebhookDesk(stack()),
         put_facts=lambda messages: put_facts(stack(), messages),
         ask_to_send=lambda payouts, as_of: ask_to_send(stack(), payouts, as_of),
-        repetitions=DynamoDBPersistenceLayer(table_name(), boto3_client=boto3.client("dynamodb")),
+        repetitions=DynamoDBPersistenceLayer(table_name(), boto3_client=clients.client("dynamodb")),
         count_call=count_call,
         calls_per_minute=int(os.environ["SOLVENT_API_CALLS_PER_MINUTE"]),
     )

@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 
 from ledger.records import dataclass
@@ -65,7 +65,10 @@ def answer_of(peer: Peer, asked: Asked, seconds: float) -> Iterator[HTTPResponse
             request.default_port = HTTPSConnection.default_port  # so that `Host` has no port where it needs none
         request.sock = connected
         connected.settimeout(_left(ends_at))
-        request.request(asked.method, asked.path, asked.body, {"Connection": "close", **asked.headers})
+        try:
+            request.request(asked.method, asked.path, asked.body, {"Connection": "close", **asked.headers})
+        except ValueError:  # it quotes what no header can hold, and that may be a key
+            raise HTTPException("a header has what none can hold") from None
         answer = HTTPResponse(_Timed(connected, ends_at), method=asked.method)  # type: ignore[arg-type]  # all it asks a socket for
         answer.begin()
         yield answer

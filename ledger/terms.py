@@ -51,8 +51,9 @@ def _check_currency(code: str) -> Currency:
     return currency(code)
 
 
-# Stripe keeps two decimals for these, for compatibility (https://docs.stripe.com/currencies#special-cases).
-_OTHER_DECIMALS_AT_STRIPE = frozenset({"ISK", "UGX"})
+# Stripe keeps two decimals for ISK and UGX, for compatibility, and has none for MGA
+# (https://docs.stripe.com/currencies#special-cases).
+_OTHER_DECIMALS_AT_STRIPE = frozenset({"ISK", "MGA", "UGX"})
 
 CurrencyCode = Annotated[
     Currency,

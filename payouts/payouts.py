@@ -1,5 +1,6 @@
 """Payouts and their states. A payout is created once; its id and amounts never change behind Stripe's back."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
@@ -140,3 +141,12 @@ def hash_of(payouts: Iterable[Payout]) -> str:
     """What an approval is bound to: SHA-256 over id, account, currency and amounts of every payout, by id."""
     rows = sorted(f"{it.id} {it.stripe_account} {it.currency} {it.amount} {it.withheld} {it.fee}" for it in payouts)
     return sha256("\n".join(rows).encode()).hexdigest()
+
+
+_SIGNED = re.compile(r"(rejected|stopped)(?=:? by )")
+
+
+def why_told(why: str) -> str:
+    """Why a payout failed or waits, as its expert is told: not who rejected it or stopped all, nor in which words."""
+    signed = _SIGNED.match(why)
+    return signed[0] if signed else why

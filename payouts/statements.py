@@ -18,6 +18,7 @@ from ledger.entries import Entry, EntryId
 from ledger.money import Currency, Money
 from ledger.posting_rules import Reason
 from ledger.records import dataclass
+from payouts.payouts import why_told
 from payouts.plans import ShareOf
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -287,7 +288,7 @@ def _line(entry: Entry, amount: Money, payout: str | None) -> Line:
         list_price=Fraction(price) if is_share_of_list else None,
         charged=told.get("charged") if share_of == ShareOf.CHARGED else None,
         rating=told.get("rating"),
-        why=told.get("why"),
+        why=why_told(told["why"]) if told.get("why") else told.get("why"),
         trace=tuple(Considered(*considered) for considered in told.get("trace", ())),
         release_on=date.fromisoformat(release_on) if release_on else None,
         payout=payout,

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
@@ -152,7 +153,8 @@ def plan_changes(current: CurrentTerms, new: NewTerms, as_of: date) -> tuple[Cha
     """The changes that make the registry say what the documents say; none for documents that it holds already.
 
     What no document names is left alone. An existing contract or plan may get versions that start after `as_of`
-    (exclusive) only, and its current version an end after `as_of`; the first versions of a new one start any time.
+    (exclusive, a day in UTC, and for a contract all days that it reaches in its time zone) only, and its current
+    version an end after that; the first versions of a new one start any time.
     Raises TermsRefused with all problems.
     """
     draft = _Draft(current, as_of)
@@ -349,24 +351,31 @@ def _merge_history(
 
 def _may_join(draft: _Draft, place: Place, old: Contract | PayPlan | None, version: Contract | PayPlan) -> bool:
     """Whether a version of an existing contract or plan leaves everything up to `as_of` as it was agreed."""
-    if version.starts_on > draft.as_of:
+    today = _today_of(version, draft.as_of)
+    if version.starts_on > today:
         return True
     if old is None:
-        what = f"{version.starts_on} is not after {draft.as_of}: a new version may only start later"
+        what = f"{version.starts_on} is not after {today}: a new version may only start later"
         draft.refuse(place, ("starts_on",), what)
         return False
     differing = [path for path, _, _ in _differences(old, version)]
     if differing == [("ends_on",)] and isinstance(old, Contract) and isinstance(version, Contract):
-        if old.ends_on is not None and old.ends_on <= draft.as_of:
+        if old.ends_on is not None and old.ends_on <= today:
             draft.refuse(place, ("ends_on",), f"it ended on {old.ends_on}, and that stays; add a version instead")
             return False
-        if version.ends_on is not None and version.ends_on <= draft.as_of:
-            draft.refuse(place, ("ends_on",), f"{version.ends_on} is not after {draft.as_of}: it can only end later")
+        if version.ends_on is not None and version.ends_on <= today:
+            draft.refuse(place, ("ends_on",), f"{version.ends_on} is not after {today}: it can only end later")
             return False
         return True
-    what = f"the version of {version.starts_on} has begun and stays as agreed; add one that starts after {draft.as_of}"
+    what = f"the version of {version.starts_on} has begun and stays as agreed; add one that starts after {today}"
     draft.refuse(place, differing[0], f"{what} ({describe_difference(old, version)})")
     return False
+
+
+def _today_of(version: Contract | PayPlan, as_of: date) -> date:
+    """The newest day that a day in UTC reaches where the version's days are counted: a contract's, in its time zone."""
+    zone = ZoneInfo(version.time_zone) if isinstance(version, Contract) else UTC
+    return datetime.combine(as_of, time.max, UTC).astimezone(zone).date()
 
 
 # -- contracts and pay plans that price the same resolutions -----------------------------------------------------------

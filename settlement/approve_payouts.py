@@ -81,18 +81,20 @@ def approve_small_runs(store: PayoutStore, registry: Registry, run: str, as_of: 
     return still
 
 
-def approve_run(store: PayoutStore, run: str, approval: str, by: str) -> tuple[str, ...]:
+def approve_run(store: PayoutStore, run: str, approval: str, by: str, *also_known_as: str) -> tuple[str, ...]:
     """Approve what waits in a run, if it is exactly what `approval` is the hash of; the ids that may be sent now.
 
-    Raises ApprovalRefused for another hash, and for the person who planned any of it. An approval that was interrupted
-    goes on when it is repeated; once some of it was sent, what is left has a hash of its own.
+    `also_known_as` are other identities of who approves. Raises ApprovalRefused for another hash, and for the person
+    who planned any of it. An approval that was interrupted goes on when it is repeated; once some of it was sent, what
+    is left has a hash of its own.
     """
     waiting = _waiting(store, run, approval)
     if not waiting.payouts:
         raise ApprovalRefused(f"run {run} has nothing that waits for approval")
     if waiting.hash != approval:
         raise ApprovalRefused(f"run {run} is not what {approval} stands for, but {waiting.hash}; look at it again")
-    if any(is_same_person(payout.planned_by, by) for payout in waiting.payouts):
+    planners = {payout.planned_by for payout in waiting.payouts}
+    if any(is_same_person(planner, one) for planner in planners for one in (by, *also_known_as)):
         raise SamePerson(f"run {run} was planned by {by}; somebody else has to approve it")
     for payout in waiting.payouts:
         _approve(store, payout, by, approval)

@@ -43,18 +43,21 @@ def close_due_periods(store: BillingStore, registry: Registry, as_of: datetime) 
 def _due(store: BillingStore, history: ContractHistory, as_of: datetime) -> Iterator[Period]:
     """The client's open periods that are due, oldest first."""
     zone = history.time_zone
-    first, last = period_of_date(history.versions[0].starts_on), period_of(as_of, zone)
-    periods = [first]
+    for period in open_periods(store, history, period_of(as_of, zone)):
+        if period_end(period, zone) + timedelta(hours=history.in_force(period).close_delay_hours) > as_of:
+            return
+        yield period
+
+
+def open_periods(store: BillingStore, history: ContractHistory, last: Period) -> Iterator[Period]:
+    """The client's open periods in which a contract is in force, oldest first, up to `last` (inclusive)."""
+    periods = [period_of_date(history.versions[0].starts_on)]
     while periods[-1] < last:
         periods.append(next_period(periods[-1]))
     states = store.periods([(history.client, period) for period in periods])
     for period in periods:
-        contract = _contract(history, period)
-        if contract is None or states[history.client, period].status is PeriodStatus.CLOSED:
-            continue
-        if period_end(period, zone) + timedelta(hours=contract.close_delay_hours) > as_of:
-            return
-        yield period
+        if states[history.client, period].status is PeriodStatus.OPEN and _contract(history, period) is not None:
+            yield period
 
 
 def _contract(history: ContractHistory, period: Period) -> Contract | None:

@@ -188,10 +188,11 @@ class _Draft:
     def _desire_due(self, due: Due) -> CycleState:
         same = self.state.solution == due.solution.key
         settled_at = self.state.settled_at if same and self.state.settled_at else due.settled_at
+        settled_in = period_of(settled_at, self._zone)
         price = self._standing_price(settled_at, same_solution=same)
-        home = price.period if price else open_from(self.periods, period_of(settled_at, self._zone))
+        verdict = judge(due, self.terms.contract_of(settled_in))
+        home = price.period if price else open_from(self.periods, settled_in) if verdict.charged else settled_in
         contract = self.terms.contract_of(home)
-        verdict = judge(due, contract)
         rate = contract.rate(price.rate) if price else self.terms.rate_for(contract, due.solution.completed)
         if price is None and verdict.charged:
             price, self.periods[home] = issue_price(contract, rate, self.periods[home])
@@ -263,8 +264,10 @@ class _Draft:
         return charge_at(price, discount_basis_points, old.net + left)
 
     def _list_price(self, contract: Contract, rate: Rate, home: Period, *, same_solution: bool) -> Fraction:
-        """The list price that a resolution which is not charged would have had, when it was first asked for."""
-        earned = self.state.earned
+        """The list price that a resolution which is not charged once had, or would have had when first asked for."""
+        earned, once = self.state.earned, self.state.price
+        if same_solution and once is not None:
+            return once.exact_list_price
         if same_solution and earned is not None and earned.list_price is not None:
             return Fraction(earned.list_price)
         return list_price_of(rate, self.periods[home].counter(rate.id).issued + 1, contract.currency)
@@ -319,7 +322,7 @@ class _Draft:
             return price.period
         taking = open_from(self.periods, next_period(price.period))
         credit, self.periods[price.period] = credit_after_close(
-            self.periods[price.period], price.rate, minor_units, self.state.credited
+            self.periods[price.period], price.rate, minor_units, self.state.credited, charge.discount
         )
         self.credited = (self.state.credited or 0) + credit
         self.periods[taking] = self.periods[taking].with_credit(price.period, credit)

@@ -14,7 +14,7 @@ from billing.invoices import Invoice, InvoiceStatus
 from events.facts import Fact, format_instant
 from ledger.entries import RecordedEntry
 from ledger.money import Currency, format_minor_units, minor_unit_exponent, round_half_away
-from payouts.payouts import Instant, Payout, PayoutStatus
+from payouts.payouts import Instant, Payout, PayoutStatus, why_told
 from payouts.statements import Line, Section
 from payouts.tax_reporting import Paid, PaidInYear, Regime, Verdict
 from settlement.approve_payouts import WaitingRun
@@ -206,7 +206,7 @@ def describe_payout(payout: Payout) -> dict[str, Any]:
         "sent_on": payout.sent_on.isoformat() if payout.sent_on else None,
         "transfer": payout.stripe_transfer,
         "bank": bank_leg(payout),
-        "why": payout.why or None,
+        "why": why_told(payout.why) or None,
     }
 
 

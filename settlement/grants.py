@@ -3,7 +3,8 @@
     client:<id>   expert:<id>   finance   approver   operator
 
 A person's token names groups. A machine's names scopes of the resource server, such as solvent/client:acme. The tenant
-comes from the grant and from nowhere else. Who approves or stops something is the token's subject.
+comes from the grant and from nowhere else. Who approves or stops something is the token's user name, or its subject if
+it is a machine's.
 """
 
 import re
@@ -28,6 +29,7 @@ class Role(StrEnum):
 
 TENANTS = frozenset({Role.CLIENT, Role.EXPERT})
 _SUBJECT = re.compile(r"[A-Za-z0-9_+:.-]{1,128}")
+_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")  # as AWS lets sessions be named
 
 
 class TokenRefused(ValueError):
@@ -36,11 +38,20 @@ class TokenRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: `subject` is the person or machine, `tenant` the client or expert of a tenant's role."""
+    """Who calls: `subject` is the person or machine, `tenant` the client or expert of a tenant's role.
+
+    `name` is the person's user name in the pool; "" for a machine.
+    """
 
     subject: str
     roles: frozenset[Role]
     tenant: str = ""
+    name: str = ""
+
+    @property
+    def tenant_or_subject(self) -> str:
+        """The grant of the tenant, for a client and an expert may have the same id; or the subject without one."""
+        return next((grant(role, self.tenant) for role in self.roles & TENANTS), self.subject)
 
 
 def grant(role: Role, tenant: str = "") -> str:
@@ -68,7 +79,8 @@ def caller_of(claims: Mapping[str, object]) -> Caller:
     if len(tenants) > 1:
         named = ", ".join(sorted(f"{role}:{tenant}" for role, tenant in tenants))
         raise TokenRefused(f"the token is for {named}; use one token for each")
-    return Caller(subject, frozenset(role for role, _ in read), next(iter(tenants))[1] if tenants else "")
+    tenant, name = next((tenant for _, tenant in tenants), ""), str(claims.get("username") or "")
+    return Caller(subject, frozenset(role for role, _ in read), tenant, name if _NAME.fullmatch(name) else "")
 
 
 def _granted(claims: Mapping[str, object]) -> Iterable[str]:

@@ -236,9 +236,10 @@ class _Walk:
         key = (case.case_id, int(evidence["cycle"]))
         known = self._standing.pop(key, None)
         before = _NOTHING if known is None or entry.reason is Reason.SETTLED else known
-        after = _after(before.charge or Charge(), net, evidence, self.contracts.in_force(self.invoice.period))
-        if known is None and entry.reason is not Reason.SETTLED and not net:
-            after = _NOTHING  # a correction of pay: what was charged was charged in an earlier period
+        after = _after(before.charge or Charge(), net, evidence, self.contracts)
+        is_of_pay = before.charge is None and entry.reason is not Reason.SETTLED and not net
+        if is_of_pay or entry.reason is Reason.REVERSED:
+            after = _NOTHING  # a correction of pay is of what was charged in an earlier period
         if case.state_of(key[1]).entries > int(entry.id.rpartition(":")[2]):
             self._standing[key] = after
         return before, after
@@ -264,13 +265,13 @@ class _Walk:
         )
 
 
-def _after(before: Charge, net: int, evidence: Mapping[str, Any], contract: Contract) -> _Standing:
+def _after(before: Charge, net: int, evidence: Mapping[str, Any], contracts: ContractHistory) -> _Standing:
     """What stands charged after an entry that changed it by `net`, by what the entry says of discount and cap."""
     if "rate" not in evidence:
         return _NOTHING
     charge = Charge(0, evidence.get("discount", 0), evidence.get("capped", 0))
     charge = replace(charge, accrued=before.net + net - charge.net)
-    is_charged = charge != Charge() or _charges_for(evidence["why"], contract)
+    is_charged = charge != Charge() or _charges_for(evidence["why"], contracts.in_force(Period(evidence["contract"])))
     return _Standing(charge, evidence) if is_charged else _NOTHING
 
 

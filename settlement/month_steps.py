@@ -21,7 +21,7 @@ from settlement.book_sums import keep_sums, read_sums
 from settlement.close import close_due_periods, last_day
 from settlement.invoice_evidence import EvidenceDiffers, EvidenceStore, evidence_rows
 from settlement.invoicing import follow_unfinished, issue_or_follow
-from settlement.month_close import Blocker, CloseRecords, MonthClose, Outcome, Step, Steps, is_approved
+from settlement.month_close import Blocker, CloseRecords, CloseRefused, MonthClose, Outcome, Step, Steps, is_approved
 from settlement.month_counts import CountedCases, MonthCount, count_month
 from settlement.movements import record_movements
 from settlement.parking import Parked
@@ -91,6 +91,10 @@ class Closing:
     # -- what is counted ----------------------------------------------------------------------------------------------
 
     def _parked(self, _: MonthClose) -> Outcome:
+        """Raises CloseRefused for a month that is not over: nobody would look at what still comes in of it."""
+        if self.as_of < (begins := max([_end_of(self.month), *self._open_periods().values()])):
+            when = f"{self.month} can be closed from {format_instant(begins)} on, when its last period is over"
+            raise CloseRefused(f"{when}; run the close then. Nothing was done")
         parked = sorted(self.store.parked(), key=lambda it: (it.reason, it.id))
         mend = "`solvent parked list`; mend the cause, then `solvent parked release`"
         leave = f"or leave it with `--accept {Step.PARKED} --because ...`"
@@ -131,18 +135,23 @@ class Closing:
         closed = close_due_periods(self.store, self.registry, self.as_of)
         expired = expire_credits(self.store, self.registry, self.registry.clients(), self.as_of)
         said = f"{len(closed):,} periods closed now, credits of {len(expired):,} clients expired"
-        return Outcome((said,), tuple(self._open_periods()))
+        return Outcome((said,), self._blocked_by_open_periods())
 
-    def _open_periods(self) -> Iterator[Blocker]:
-        if self.as_of.astimezone(UTC).date() <= last_day(self.month):
-            yield Blocker(f"{self.month} is not over", "run the close again in the month after")
+    def _blocked_by_open_periods(self) -> tuple[Blocker, ...]:
+        return tuple(
+            Blocker(f"{client}: {self.month} is open", f"it closes at {format_instant(at)}; run the close again then")
+            for client, at in self._open_periods().items()
+        )
+
+    def _open_periods(self) -> dict[str, datetime]:
+        """When the month's periods that are open close, by client."""
         contracts = self._contracts()
         states = self.store.periods([(client, self.month) for client in contracts])
-        for client, history in sorted(contracts.items()):
-            if states[client, self.month].status is not PeriodStatus.CLOSED:
-                delay = timedelta(hours=_close_delay(history, self.month) or 0)
-                closes_at = format_instant(period_end(self.month, history.time_zone) + delay)
-                yield Blocker(f"{client}: {self.month} is open", f"it closes at {closes_at}; run the close again then")
+        return {
+            client: period_end(self.month, history.time_zone) + timedelta(hours=_close_delay(history, self.month) or 0)
+            for client, history in sorted(contracts.items())
+            if states[client, self.month].status is not PeriodStatus.CLOSED
+        }
 
     def _invoices(self) -> list[Invoice]:
         found = (self.store.invoice(client, self.month) for client in sorted(self.registry.clients()))
@@ -247,7 +256,7 @@ class Closing:
         return Outcome((f"{len(pending):,} items of {end} and before",), tuple(pending))
 
     def _lock(self, _: MonthClose) -> Outcome:
-        if blockers := tuple(self._open_periods()):
+        if blockers := self._blocked_by_open_periods():
             return Outcome(blockers=blockers)
         until_written(self.store, f"the lock of {self.month}", lambda: self.store.lock_through(self.month))
         return Outcome((f"nothing is dated in {self.month} or before it any more",))
@@ -255,6 +264,11 @@ class Closing:
 
 def _first_day(month: Period) -> date:
     return date.fromisoformat(f"{month}-01")
+
+
+def _end_of(month: Period) -> datetime:
+    """The end of a month in UTC."""
+    return datetime.combine(last_day(month) + timedelta(days=1), datetime.min.time(), UTC)
 
 
 def _close_delay(history: ContractHistory, month: Period) -> int | None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from functools import partial
 
+from billing.periods import period_of_date
 from billing.prepaid import Lot, Prepaid, buy, expire, take_back
 from ledger.accounts import BANK_CASH, REVENUE_RESOLUTIONS, Account, client_prepaid
 from ledger.entries import Entry, EntryId, client_book, evidence, postings
 from ledger.money import Currency
 from ledger.posting_rules import Reason
+from settlement.close import last_day, open_periods
 from settlement.ports import BillingStore, Changes, Registry
 from settlement.writing import sealed, until_written
 
@@ -39,14 +41,21 @@ def refund_credits(store: BillingStore, registry: Registry, client: str, lot_id:
 
 
 def expire_credits(store: BillingStore, registry: Registry, clients: Iterable[str], as_of: datetime) -> list[Prepaid]:
-    """Take what is left of lots whose last day is past; it is revenue then. The credits that changed."""
+    """Take what is left of lots whose last day is past; it is revenue then. The credits that changed.
+
+    What may be used on the last day of a period stays until that period is closed.
+    """
     changed = []
     for client, history in registry.contracts(sorted(clients)).items():
         today = as_of.astimezone(history.time_zone).date()
         before = store.prepaids([client])[client] if history.versions[-1].prepaid else Prepaid(client)
-        if expire(before, today)[1] != before:
+        if expire(before, today)[1] == before:
+            continue
+        oldest_open = next(open_periods(store, history, period_of_date(today)), None)
+        ended = min(today, last_day(oldest_open)) if oldest_open else today
+        if expire(before, ended)[1] != before:
             reason = (Reason.PREPAID_EXPIRED, f"before:{today}", today)
-            still = partial(expire, today=today)
+            still = partial(expire, today=ended)
             changed.append(_change(store, (client, history.currency), still, reason, as_of))
     return changed
 

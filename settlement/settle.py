@@ -5,7 +5,7 @@ from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 
 from billing.alerts import UsageAlert, cross_alerts
-from billing.periods import Period, PeriodState, next_period, period_of
+from billing.periods import Period, PeriodState, PeriodStatus, next_period, period_of
 from events.decode import Delivery
 from events.facts import CaseId, Completed
 from ledger.books import Head, append
@@ -353,14 +353,15 @@ class _Group:
         return [told] if told else []
 
     def _changed_periods(self) -> tuple[tuple[PeriodState, ...], tuple[Announcement, ...]]:
-        """The periods to write, and the usage alerts that their charges now reach."""
+        """The periods to write, and the usage alerts that the charges of open ones now reach."""
         changed: list[PeriodState] = []
         told: list[Announcement] = []
         for period, state in self.periods.items():
             if state == self.read[period]:
                 continue
+            is_used = state.rates and state.status is PeriodStatus.OPEN
             after, alerts = (
-                cross_alerts(self.terms.contract_of(period), state, self.prepaid) if state.rates else (state, ())
+                cross_alerts(self.terms.contract_of(period), state, self.prepaid) if is_used else (state, ())
             )
             changed.append(replace(after, revision=state.revision + 1))
             told += [self._usage_alert(period, alert) for alert in alerts]

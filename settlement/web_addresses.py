@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ledger.records import dataclass
 
 _HTTP, _HTTPS = 80, 443
+_LONGEST_LABEL = 63
 # An IPv4 address is the end of these: RFC 6052 (NAT64), RFC 4291 (compatible).
 _ENDS_IN_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"))
 _IP = IPv4Address | IPv6Address
@@ -49,6 +50,8 @@ def target_of(url: str) -> Target:
         raise AddressRefused(f"{parts.scheme}://{host} is not https; only on the embedded stack http to 127.0.0.1 is")
     if literal is None and _looks_like_a_number(host):
         raise AddressRefused(f"{host} is a number in disguise; write a name")
+    if literal is None and not all(0 < len(label) <= _LONGEST_LABEL for label in host.removesuffix(".").split(".")):
+        raise AddressRefused(f"{host} is not a name; between its dots stand 1 to {_LONGEST_LABEL} characters")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port or (_HTTPS if parts.scheme == "https" else _HTTP), path)
 
@@ -58,7 +61,7 @@ def check_addresses(host: str, addresses: Iterable[str], *, loopback_allowed: bo
     for text in addresses:
         address = ip_address(text)
         if not (is_public(address) or (loopback_allowed and address.is_loopback)):
-            raise AddressRefused(f"{host} is {text}, which is not a public address; give one that is")
+            raise AddressRefused(f"what {host} stands for is not a public address; give one that is")
 
 
 def is_public(address: _IP) -> bool:

@@ -13,9 +13,9 @@ from tests.world import World, at
 _POSTING = re.compile(r"(Debit|Credit) (\S+) (\S+) ([A-Z]{3}): .+\.")
 
 
-def story_of(world: World, case: str, as_of: str = "2026-06-01") -> Story:
+def story_of(world: World, case: str) -> Story:
     found = world.store.stored_cases["acme", CaseId(case)]
-    return explain(world.store, world.registry.contract_histories["acme"], found, at(as_of))
+    return explain(world.store, world.registry.contract_histories["acme"], found, at("2026-06-01"))
 
 
 def sentences(story: Story) -> list[str]:

@@ -99,8 +99,9 @@ def zendesk(current: str, previous: str, at: datetime, event: str = "evt-1") -> 
     }
 
 
-def zendesk_rating(rating: str, at: datetime = RATED_AT) -> Payload:
-    return {"event": "ticket.rated", "ticket_id": "5158", "rating": rating, "rated_at": rfc3339(at), "comment": PERSON}
+def zendesk_rating(rating: str) -> Payload:
+    at = rfc3339(RATED_AT)
+    return {"event": "ticket.rated", "ticket_id": "5158", "rating": rating, "rated_at": at, "comment": PERSON}
 
 
 def intercom(topic: str, part: str, at: datetime, author: str = "admin", **more: object) -> Payload:
@@ -131,8 +132,9 @@ def intercom(topic: str, part: str, at: datetime, author: str = "admin", **more:
     return {"type": "notification_event", "app_id": "abc123", "topic": topic, "data": {"item": {**item, **more}}}
 
 
-def intercom_rating(score: int | None, at: datetime = RATED_AT) -> Payload:
-    rating = {"rating": score, "remark": PERSON, "created_at": epoch(at), "teammate": {"type": "admin", "id": 1957471}}
+def intercom_rating(score: int | None) -> Payload:
+    teammate = {"type": "admin", "id": 1957471}
+    rating = {"rating": score, "remark": PERSON, "created_at": epoch(RATED_AT), "teammate": teammate}
     return intercom("conversation.rating.added", "close", SOLVED_AT, conversation_rating=rating)
 
 

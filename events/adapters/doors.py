@@ -153,13 +153,13 @@ class Door(Terms):
     header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] | None = None
     time_zone: TimeZoneName | None = None
     case_prefix: Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._:/-]{0,31})?$")] | None = None
-    agents: Agents = Agents()
+    agents: Agents = Agents.model_construct()  # or its validator would be built at import
     maps: dict[Attribute, dict[Label, Slug]] = Field(default_factory=dict)
     pick_lists: tuple[Attribute, ...] = ()
     rating: Scale | None = None
     solved: tuple[Label, ...] = ()
     fields: dict[FieldName, Annotated[str, Field(min_length=1, max_length=300)]] = Field(default_factory=dict)
-    export: ExportForm = ExportForm()
+    export: ExportForm = ExportForm.model_construct()
     poll: Polling | None = None
 
     @field_validator("fields")
@@ -188,7 +188,7 @@ class Door(Terms):
     @property
     def polled(self) -> tuple[str, ...]:
         """The listings that are polled."""
-        return () if self.poll is None else self.poll.listings or pollable(self.table)
+        return () if self.poll is None else self.poll.listings or tuple(self.table.listings)
 
     @property
     def prefix(self) -> str:
@@ -313,18 +313,17 @@ def _columns(door: Door) -> str:
 
 
 def _listings(door: Door) -> str:
-    known = pollable(door.table)
+    known = door.table.listings
     if door.poll is not None and not known:
         return f"poll: {door.system} has nothing that is polled; leave it out"
-    for name in door.poll.listings if door.poll else ():
-        if name not in known:
-            return f"poll: {door.system} has no listing {name}; there is {', '.join(known)}"
+    for listing in door.polled:
+        if listing not in known:
+            return f"poll: {door.system} has no listing {listing}; there is {', '.join(known)}"
+        for name, path in known[listing].feed.paths.items():
+            own = alternatives(door.fields.get(name, ""))
+            if not path and not any(one.startswith("fields.") for one in own):
+                return f"fields.{name}: is missing; say where {listing} has it, such as fields.customfield_10010"
     return ""
-
-
-def pollable(table: SystemTable) -> tuple[str, ...]:
-    """The listings that can be asked for as they are; what is asked for case by case is not among them."""
-    return tuple(name for name, listing in table.listings.items() if "{case}" not in listing.url)
 
 
 @lru_cache(maxsize=4096)

@@ -1,13 +1,12 @@
 """A page of a polled listing becomes facts, and the cursor of the page to ask for next. Pure."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from urllib.parse import quote
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from events.adapters.doors import Door
+from events.adapters.doors import Door, alternatives
 from events.adapters.payloads import PayloadRefused, Refusal, Unreadable, find, parse, text_of
-from events.adapters.rules import Listing
+from events.adapters.rules import Field, Listing
 from events.adapters.translate import Event, read_instant
 from events.adapters.webhooks import items_in, read_items, refused
 from events.facts import format_instant
@@ -38,21 +37,21 @@ class Page:
     has_more: bool
 
 
-def url_and_query(listing: Listing, cursor: Cursor, case: str = "") -> tuple[str, dict[str, str]]:
-    """The address, from the system's own one on, and the query of the page at the cursor, not yet percent-encoded.
-
-    `case` is the system's own id of a case, for a listing that is asked for case by case.
-    """
+def url_and_query(door: Door, name: str, cursor: Cursor) -> tuple[str, dict[str, str]]:
+    """What to ask for at the cursor of the door's listing `name`: where, and the query, not yet percent-encoded."""
+    listing = door.table.listings[name]
+    since = cursor.since or listing.beginning
     known = {
-        "since": cursor.since or listing.beginning,
+        "since": f"{read_instant(since, _zone(door)) - timedelta(days=1):%Y-%m-%d}" if listing.by_day else since,
         "page": cursor.page or listing.first_page,
         "limit": str(listing.limit),
+        "fields": ",".join(_asked(door, listing)),
     }
     query = {name: text.format_map(known) for name, text in listing.query.items()}
-    return listing.url.format(case=quote(case, safe="")), {name: text for name, text in query.items() if text}
+    return listing.url, {name: text for name, text in query.items() if text}
 
 
-def read_page(door: Door, name: str, body: bytes, cursor: Cursor, now: datetime, case: str = "") -> Page:
+def read_page(door: Door, name: str, body: bytes, cursor: Cursor, now: datetime) -> Page:
     """The facts of a page of the door's listing `name`, asked for at `cursor`, and how to go on.
 
     An ordered listing goes on from the newest time of each page, any other is read to its last page before `since`
@@ -70,7 +69,7 @@ def read_page(door: Door, name: str, body: bytes, cursor: Cursor, now: datetime,
         following = _next_page(listing, document, len(items), cursor)
     except Unreadable as error:
         raise refused(error, body) from None
-    reading = read_items(door, listing.feed, document, {"@received": format_instant(now), "@case": case})
+    reading = read_items(door, listing.feed, document, {"@received": format_instant(now)})
     if following and listing.is_ordered and newest != cursor.since:
         after = Cursor(since=newest)
     elif following:
@@ -101,11 +100,25 @@ def _next_page(listing: Listing, document: object, items: int, cursor: Cursor) -
 
 def _newest(door: Door, listing: Listing, items: list[object], seen: str) -> str:
     """The latest of the times by which the listing advances, and of what was seen before, as the system writes it."""
-    if not listing.newest:
+    path = _path(door, listing, listing.newest) if isinstance(listing.newest, Field) else listing.newest
+    if not path:
         return ""
-    zone = ZoneInfo(door.time_zone) if door.time_zone else UTC
-    texts = [text_of(find(item, listing.newest)) for item in items]
+    texts = [text_of(find(item, path)) for item in items]
     try:
-        return max(filter(None, [*texts, seen]), key=lambda text: read_instant(text, zone), default="")
+        return max(filter(None, [*texts, seen]), key=lambda text: read_instant(text, _zone(door)), default="")
     except Unreadable as error:
-        raise Unreadable(error.code, listing.newest) from None
+        raise Unreadable(error.code, path) from None
+
+
+def _asked(door: Door, listing: Listing) -> list[str]:
+    """The names below `fields` in the paths of all that is looked for."""
+    paths = [one for name in listing.feed.paths for one in alternatives(_path(door, listing, name))]
+    return sorted({path.split(".")[1] for path in paths if path.startswith("fields.")})
+
+
+def _path(door: Door, listing: Listing, name: Field) -> str:
+    return door.fields.get(name) or listing.feed.paths[name]
+
+
+def _zone(door: Door) -> tzinfo:
+    return ZoneInfo(door.time_zone) if door.time_zone else UTC

@@ -1,8 +1,9 @@
 """How a helpdesk's events are described: fields and their paths, rules of what an event means, rating scales. Pure.
 
 Paths are as in `payloads.parse_path`; of several, with | between them, the first that has a value is taken. A path that
-begins with @ is no part of the payload: @received is when the request came, @sent when it was signed, @case the case
-that a listing was asked for, and the others are made by `prepare`.
+begins with @ is no part of the payload: @received is when the request came, @sent when it was signed, and the others
+are made by `prepare`. An empty path of a listing is the door's to say,
+below `fields`.
 """
 
 import re
@@ -167,9 +168,10 @@ class Listing:
     """A listing to be polled page by page. `url` and `query` are what to ask for, from the system's own address.
 
     {since} is the cursor's or else `beginning`, {page} the number, offset or token of the page, {limit} its most items,
-    {case} the system's own id of a case. A page is followed by another if there is a token at `next_page` or, where the
-    listing has no such path, if it is full. `newest` is the path of the time that {since} advances by; `is_ordered`
-    says that it lists by that time, oldest first. A listing that `resumes` goes on at its last page.
+    {fields} what the door's paths name below `fields`. A page is followed by another if there is a token at `next_page`
+    or, where the listing has no such path, if it is full. `newest` is the field or path of the time that {since}
+    advances by; `is_ordered` says that it lists by that time, oldest first. A listing that `resumes` goes on at its
+    last page. One that is asked `by_day` has days of a zone of its own, so that {since} is the day before.
     """
 
     feed: Feed
@@ -180,9 +182,10 @@ class Listing:
     limit: int = 100
     page_step: int = 0
     next_page: str = ""
-    newest: str = ""
+    newest: Field | str = ""
     is_ordered: bool = False
     resumes: bool = False
+    by_day: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

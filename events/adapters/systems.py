@@ -331,7 +331,7 @@ _HUBSPOT = SystemTable(
                 items="results",
                 paths={
                     Field.EVENT: "properties.hs_survey_type",
-                    Field.CASE: "associations.tickets.results[0].id | @case",
+                    Field.CASE: "associations.tickets.results[0].id",
                     Field.RATING: "properties.hs_value",
                     Field.RATED_AT: "properties.hs_createdate | createdAt",
                 },
@@ -341,19 +341,16 @@ _HUBSPOT = SystemTable(
     },
 )
 
-# -- Jira Service Management: issue webhooks, and feedback by an automation's request or by polling --------------------
+# -- Jira Service Management: issue webhooks, and satisfaction by an automation's request or by polling ----------------
 
-_FEEDBACK = {
-    Field.CASE: "issue.key | @case",
-    Field.RATING: "rating",
-    Field.RATED_AT: "rated_at | timestamp | @received",  # assumed
-}
 _JIRA = SystemTable(
     scheme=SchemeName.JIRA,
     scale=FIVE,
     feed=Feed(
-        paths=_FEEDBACK
-        | {
+        paths={
+            Field.CASE: "issue.key",
+            Field.RATING: "rating",
+            Field.RATED_AT: "rated_at | timestamp | @received",  # assumed
             Field.EVENT: "webhookEvent",
             Field.KEY: "changelog.id",
             Field.STATUS: "changelog.items[field=resolution].to",
@@ -373,9 +370,23 @@ _JIRA = SystemTable(
     ),
     listings={
         "feedback": Listing(
-            url="/rest/servicedeskapi/request/{case}/feedback",
-            query={},
-            feed=Feed(paths=_FEEDBACK, rules=(Rule("rated"),)),
+            url="/rest/api/3/search/jql",
+            query={
+                "jql": '"Satisfaction date" >= "{since}"',
+                "fields": "{fields}",
+                "maxResults": "{limit}",
+                "nextPageToken": "{page}",
+            },
+            beginning="1970-01-02T00:00:00Z",
+            next_page="nextPageToken",
+            newest=Field.RATED_AT,
+            by_day=True,
+            feed=Feed(
+                items="issues",
+                # Satisfaction and its date are fields with numbers that differ from site to site.
+                paths={Field.CASE: "key", Field.RATING: "", Field.RATED_AT: ""},
+                rules=(Rule("rated"),),
+            ),
         )
     },
 )

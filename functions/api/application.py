@@ -21,6 +21,8 @@ from functions.api.errors import ApiError, no_route, refusal_answer
 from functions.api.routes import REMEMBERED
 from functions.environment import logger
 from functions.requests import body_of, received_at
+from infra.aws.bus import NotPut
+from infra.aws.queues import NotSent
 from settlement.ports import Contention
 from settlement.stripe_port import StripeBusy, StripeUnclear
 
@@ -41,6 +43,8 @@ def resolver() -> APIGatewayHttpResolver:
         RequestUnsupportedContentType: lambda _: ApiError("media_type", "a body is JSON: send application/json"),
         NotFoundError: lambda _: _no_route(app),
         Contention: lambda _: ApiError("try_again", "somebody else wrote first"),
+        NotPut: lambda _: ApiError("try_again", "the event bus asks for patience"),
+        NotSent: lambda _: ApiError("try_again", "the queue of payouts asks for patience"),
         StripeBusy: lambda _: ApiError("try_again", "Stripe asks for patience"),
         StripeUnclear: lambda _: ApiError("try_again", "Stripe did not answer"),
     }

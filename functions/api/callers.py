@@ -22,6 +22,6 @@ def check_rate(count_call: Callable[[str, datetime], int], most: int, caller: Ca
 
     A tenant's tokens share one limit; whoever has no tenant has one of their own.
     """
-    if count_call(caller.tenant or caller.subject, now) > most:
+    if count_call(caller.tenant_or_subject, now) > most:
         said = f"more than {most} calls in a minute"
         raise ApiError("rate_limited", said, headers={"Retry-After": str(60 - now.second)})

@@ -14,7 +14,7 @@ from events.decode import envelop
 from events.facts import CaseId, Completed, Decided, Disputed, Fact, OwnerId, Party, Token, format_instant
 from functions.api.errors import ApiError, not_found
 from functions.api.pages import cursor_at, page, position_in
-from functions.api.routes import Answer, Call, Cursor, Limit, Routes
+from functions.api.routes import MONTH, Answer, Call, Cursor, Limit, Routes
 from functions.api.views import Charge, ChargeEvidence, DisputeReceived, Invoice, InvoiceWithLines, Usage
 from ledger.accounts import client_unbilled
 from ledger.entries import RecordedEntry, client_book
@@ -27,7 +27,7 @@ from settlement.usage import Usage as UsageNow
 from settlement.usage import usage_now
 
 routes = Routes("clients")
-PeriodName = Annotated[str, Path(description="A month, such as 2026-10.", pattern=r"^20\d{2}-(0[1-9]|1[0-2])$")]
+PeriodName = Annotated[str, Path(description="A month, such as 2026-10.", pattern=MONTH)]
 CaseName = Annotated[Token, Path(description="The id of a case, without a slash.")]
 CaseAsked = Annotated[Token, Query(description="The id of a case.")]
 # So many entries are looked at for one page: where few of them charge anything, a page may be short.
@@ -107,7 +107,8 @@ def list_charges(limit: Limit = 20, cursor: Cursor = None) -> Answer:
 def _charges(call: Call, limit: int, below: int | None) -> Answer:
     """The charges whose number in the client's book is lower than `below`."""
     book, found = client_book(call.tenant), list[Answer]()
-    last = call.store.head(book).seq if below is None else below - 1
+    head = call.store.head(book).seq
+    last = head if below is None else min(below - 1, head)
     lowest = max(0, last - _LOOKED_AT)
     while last > lowest and len(found) < limit:
         first = max(lowest, last - limit) + 1
@@ -221,7 +222,7 @@ def get_invoice(period: PeriodName) -> Answer:
 class Dispute(BaseModel):
     """What is disputed: the case as it stands. An expert names the client whose case it is; a client has no need to."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"case": "C-1"}]})
     case: Token
     client: OwnerId | None = None
 
@@ -252,7 +253,7 @@ def _experts(case: Case) -> set[str | None]:
 
 def _dispute(call: Call, client: str, case: Case) -> Answer:
     party, cycle = Party(call.role.value), max(1, len(case.cycles))
-    name = f"{party}/{cycle}/{call.tenant}"
+    name = f"{party}/{cycle}/{call.tenant}"  # an expert's begins with expert/, and no other dispute's does
     known = next((it for it in case.facts if isinstance(it, Disputed) and it.dispute == name), None)
     told = {"id": name, "client": client, "case": case.case_id, "cycle": cycle, "by": party}
     if known is not None:

@@ -5,29 +5,34 @@ and as nobody else; finance and operators for the platform. Those name the clien
 for settlement knows what it has by source and id.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from events.adapters.payloads import REASONS, Refusal, Unreadable, parse
 from events.decode import DATA_FIELDS, FactRefused, decode, envelop
-from events.facts import CaseId, Completed, Party
+from events.facts import CaseId, Completed, Disputed, Fact, Party
 from functions.api.callers import caller_in, check_rate
 from functions.api.errors import ApiError, not_found, refusal_answer
 from functions.requests import body_of, received_at
 from infra.aws.bus import NotPut
 from ledger.accounts import OWNER_ID
-from settlement.cases import Case
 from settlement.grants import Caller, Role
-from settlement.ports import CaseKey
-from settlement.registry import Client, Expert
+
+if TYPE_CHECKING:  # whoever gives the store and the registry has these; the function starts sooner without
+    from settlement.cases import Case
+    from settlement.ports import CaseKey
+    from settlement.registry import Client, Expert
 
 PATH = "/v1/events"
 MOST_EVENTS = 100
 _LONGEST_NAME = 56  # in a source, which has 64 characters
+_EXPERTS, _BY_EXPERT = "experts/", "expert/"
 _MEDIA = ("application/json", "application/cloudevents+json", "application/cloudevents-batch+json")
 # Of several roles the first one speaks.
 _SPEAKS_FOR = {
@@ -152,14 +157,27 @@ def _judged(
         delivery = decode(message)
     except FactRefused as refused:
         return message, ApiError("event_refused", str(refused), refused.paths[0] if refused.paths else None)
-    if speaker.expert and delivery.fact.type == "resolution.disputed":
+    if speaker.expert and isinstance(delivery.fact, Disputed):
         key = (speaker.client, CaseId(delivery.case_id))
         solvers = {fact.expert for fact in backend.store().cases([key])[key].facts if isinstance(fact, Completed)}
         if speaker.expert not in solvers:
             return message, not_found(f"case {delivery.case_id}")
-    if speaker.expert and getattr(delivery.fact, "reviewer", speaker.expert) != speaker.expert:
-        return message, ApiError("event_refused", "reviewer: is the expert whose token it is", "reviewer")
-    return message, None
+    return message, _in_anothers_name(speaker, delivery.fact)
+
+
+def _in_anothers_name(speaker: _Speaker, fact: Fact) -> ApiError | None:
+    """Why a fact would pass for somebody else's, or be decided with it; None if it does not.
+
+    A decision names a dispute, so a client's and an expert's never have the same name.
+    """
+    param, said = "", ""
+    if speaker.expert and getattr(fact, "reviewer", speaker.expert) != speaker.expert:
+        param, said = "reviewer", "is the expert whose token it is"
+    elif isinstance(fact, Disputed) and fact.dispute.startswith(_BY_EXPERT) is not bool(speaker.expert):
+        param, said = "dispute", f"an expert's dispute has a name that begins with {_BY_EXPERT}, and a client's has not"
+    elif not speaker.expert and fact.source.startswith(_EXPERTS):
+        param, said = "source", f"{_EXPERTS} is where experts' events come from; name the system that it happened in"
+    return ApiError("event_refused", f"{param}: {said}", param) if param else None
 
 
 def _in_its_name(speaker: _Speaker, item: dict[str, object]) -> dict[str, object]:
@@ -168,7 +186,7 @@ def _in_its_name(speaker: _Speaker, item: dict[str, object]) -> dict[str, object
         return item
     is_long = len(speaker.expert) > _LONGEST_NAME
     name = hashlib.sha256(speaker.expert.encode()).hexdigest()[:_LONGEST_NAME] if is_long else speaker.expert
-    return item | {"source": f"experts/{name}"}
+    return item | {"source": f"{_EXPERTS}{name}"}
 
 
 def _result(item: Mapping[str, object], refused: ApiError | None, request_id: str) -> dict[str, object]:
@@ -181,6 +199,14 @@ def _result(item: Mapping[str, object], refused: ApiError | None, request_id: st
 
 # -- the document ------------------------------------------------------------------------------------------------------
 
+_EXAMPLE = {
+    "id": "1",
+    "type": "resolution.completed",
+    "source": "helpdesk",
+    "time": "2026-10-05T10:00:00Z",
+    "subject": "C-1",
+    "data": {"resolver": "expert", "expert": "maya", "channel": "chat"},
+}
 _EVENT = {
     "type": "object",
     "description": "A CloudEvent 1.0. Whatever is not listed is dropped; what is wrong is told in the event's result.",
@@ -207,7 +233,10 @@ _ANSWER = {
     "required": ["object", "data"],
     "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": _RESULT}},
 }
-_BODY = {"anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": MOST_EVENTS}]}
+_BODY = {
+    "examples": [_EXAMPLE],
+    "anyOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1, "maxItems": MOST_EVENTS}],
+}
 
 OPERATION: Mapping[str, Any] = {
     "tags": ["events"],

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from functions.api.errors import ApiError, not_found
 from functions.api.pages import sliced
-from functions.api.routes import Answer, Call, Cursor, Limit, Routes
+from functions.api.routes import MONTH, Answer, Call, Cursor, Limit, Routes
 from functions.api.views import Balances, Earning, OnboardingLink, Payout, PayoutQuote, Statement
 from ledger.money import Currency
 from ledger.terms import CurrencyCode
@@ -30,11 +30,8 @@ from settlement.statements import UnknownExpert, make_statement
 from settlement.stripe_port import StripeRefused
 
 routes = Routes("experts")
-_MONTH = r"^20\d{2}-(0[1-9]|1[0-2])$"
-Month = Annotated[
-    str | None, Query(description="A month, such as 2026-10; without it the present one.", pattern=_MONTH)
-]
-MonthName = Annotated[str, Path(description="A month, such as 2026-10.", pattern=_MONTH)]
+Month = Annotated[str | None, Query(description="A month, such as 2026-10; without it the present one.", pattern=MONTH)]
+MonthName = Annotated[str, Path(description="A month, such as 2026-10.", pattern=MONTH)]
 PayoutName = Annotated[str, Path(description="The id of a payout.", max_length=200)]
 _EVER = date(2000, 1, 1)
 
@@ -117,8 +114,10 @@ def get_statement(month: MonthName) -> Answer:
 class Onboarding(BaseModel):
     """Where Stripe sends the expert afterwards."""
 
-    model_config = ConfigDict(extra="forbid")
-    return_url: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:\d+)?(/[!-~]*)?$", max_length=500)]
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"return_url": "https://experts.example/done"}]}
+    )
+    return_url: Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[!-~]*)?$", max_length=500)]
 
 
 @routes.takes("/v1/onboarding_link", OnboardingLink, Role.EXPERT)
@@ -139,13 +138,14 @@ def create_onboarding_link(onboarding: Onboarding) -> Answer:
 class Quoting(BaseModel):
     """The currency to be paid in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"currency": "USD"}]})
     currency: CurrencyCode
 
 
 class InstantPayout(Quoting):
     """What was quoted as net_minor; refused if it would not be that any more."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"currency": "USD", "net_minor": 9850}]})
     net_minor: Annotated[int, Field(gt=0, lt=2**53, strict=True)]
 
 
@@ -178,7 +178,7 @@ def create_instant_payout(wanted: InstantPayout) -> Answer:
         said = f"it would be {quoted.amount} and not {wanted.net_minor}; agree to that"
         raise ApiError("not_as_it_stands", said, "net_minor")
     try:
-        made = pay_on_demand(call.store, call.registry, quoted, key, call.by, call.now)
+        made = pay_on_demand(call.store, call.registry, quoted, key, call.caller.subject, call.now)
     except OnDemandRefused as refused:
         raise ApiError("not_as_it_stands", str(refused)) from None
     if made.status is not PayoutStatus.PLANNED and not made.is_finished:

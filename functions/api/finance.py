@@ -52,7 +52,6 @@ BookName = Annotated[
     ),
 ]
 RunName = Annotated[str, Path(description="A run, such as 2026-W41.", pattern=r"^[A-Za-z0-9-]{1,64}$")]
-ParkedName = Annotated[str, Path(description="The id of something parked, URL-encoded.", max_length=600)]
 
 
 # -- ledger ------------------------------------------------------------------------------------------------------------
@@ -115,14 +114,14 @@ def _run(run: WaitingRun) -> Answer:
 class Approval(BaseModel):
     """What is approved, by its hash."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"hash": "0123456789abcdef" * 4}]})
     hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Rejection(BaseModel):
     """Why a run is rejected; it is kept with its payouts. No personal data belongs here."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "the wrong week"}]})
     reason: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 
@@ -131,7 +130,7 @@ def approve(run: RunName, approval: Approval) -> Answer:
     """Approve exactly what waits in a run that somebody else planned, and have it sent."""
     call = routes.call
     try:
-        ids = approve_run(call.store, run, approval.hash, call.by)
+        ids = approve_run(call.store, run, approval.hash, call.by, call.caller.subject)
     except SamePerson as refused:
         raise ApiError("second_person", str(refused)) from None
     except ApprovalRefused as refused:
@@ -178,15 +177,15 @@ def list_parked(limit: Limit = 20, cursor: Cursor = None) -> Answer:
 class Release(BaseModel):
     """What shall try again."""
 
-    model_config = ConfigDict(extra="forbid")
-    id: Annotated[str, Field(min_length=1, max_length=600)]
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"id": "case:acme/C-1"}]})
+    id: Annotated[str, Field(pattern=r"^[!-~]{1,600}$")]
 
 
 @routes.takes("/v1/parked/release", Released, Role.FINANCE)
 def release_parked(parked: Release) -> Answer:
     """Let something parked try again, once its cause is mended."""
     call = routes.call
-    mark = f"release/{call.derived}"
+    mark = f"release/{call.derived}/{parked.id}"
     if call.store.posted([mark]):
         return {"id": parked.id, "status": "released"}
     if call.store.find_parked(parked.id) is None:

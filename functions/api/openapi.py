@@ -14,8 +14,9 @@ __all__ = ["DOCUMENT", "document", "document_answer"]
 
 _ABOUT = (
     "Amounts are whole minor units of the ISO 4217 currency beside them; times are RFC 3339 in UTC. Lists have pages: "
-    "give next_cursor as cursor. Every POST needs an Idempotency-Key. What belongs to another tenant is not found. "
-    "A 401 comes from API Gateway itself, as may a 429, a 500 or a 503: those say no more than a message."
+    "give next_cursor as cursor. Every POST but that of events needs an Idempotency-Key. What belongs to another "
+    "tenant is not found. A 401 comes from API Gateway itself, as may a 429, a 500 or a 503: those say no more than a "
+    "message."
 )
 _ERROR = {
     "type": "object",
@@ -41,7 +42,16 @@ _BY_GATEWAY_TOO = {
         {"$ref": "#/components/schemas/Error"},
     ]
 }
-_BY_ANY_ROUTE = dict.fromkeys((400, 403, 404, 409, 413, 415), "Refused") | dict.fromkeys((429, 503), "Busy")
+_BY_ANY_ROUTE = dict.fromkeys((400, 403, 404, 409), "Refused") | dict.fromkeys((429, 503), "Busy")
+_FOR_A_BODY = dict.fromkeys((413, 415), "Refused")
+_TAGS = {
+    "clients": "What a client asks: usage, charges with their evidence, invoices. Disputes, of experts, too.",
+    "events": "What happened to cases: from clients, experts and the platform.",
+    "experts": "What an expert asks: earnings with their trace, balance, payouts, statements; and to be paid at once.",
+    "finance": "What finance asks: the ledger, runs and who approves them, what is parked or held, reconciliation.",
+    "operators": "Who and what is registered; and the kill switch.",
+    "webhooks": "Where a client is told, how that is signed, what did not arrive, and to send it again.",
+}
 
 
 @cache
@@ -51,6 +61,7 @@ def document() -> dict[str, Any]:
         resolver().get_openapi_json_schema(title="Solvent", version="1", openapi_version="3.1.0", description=_ABOUT)
     )
     made["servers"] = [{"url": "/"}]
+    made["tags"] = [{"name": name, "description": about} for name, about in _TAGS.items()]
     made["paths"][EVENTS] = {"post": dict(SEND_EVENTS)}  # a function of its own answers it
     schemas = {name: it for name, it in made["components"]["schemas"].items() if "ValidationError" not in name}
     made["components"] = {
@@ -69,7 +80,7 @@ def document() -> dict[str, Any]:
         code: {"status": kind.status, "type": kind.type, "advice": kind.advice} for code, kind in sorted(KINDS.items())
     }
     for operation in _operations(made):
-        operation["responses"] = {"200": operation["responses"]["200"]} | _refusals()
+        operation["responses"] = {"200": operation["responses"]["200"]} | _refusals(operation)
     made["paths"] = dict(sorted(made["paths"].items()))
     return made
 
@@ -85,8 +96,9 @@ def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from path.values()
 
 
-def _refusals() -> dict[str, Any]:
-    return {"401": _ref("NoToken")} | {str(status): _ref(name) for status, name in _BY_ANY_ROUTE.items()}
+def _refusals(operation: dict[str, Any]) -> dict[str, Any]:
+    kinds = _BY_ANY_ROUTE | (_FOR_A_BODY if "requestBody" in operation else {})
+    return {"401": _ref("NoToken")} | {str(status): _ref(name) for status, name in sorted(kinds.items())}
 
 
 def _ref(name: str) -> dict[str, str]:

@@ -67,7 +67,7 @@ def _terms(id_: str, versions: tuple[BaseModel, ...]) -> dict[str, Any]:
 class Stop(BaseModel):
     """Why payouts are stopped."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "a drill"}]})
     reason: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
 

@@ -27,6 +27,7 @@ def position_in(name: str, text: str | None, kind: type[Position]) -> Any:  # no
         return None
     try:
         read = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        json.dumps(read, ensure_ascii=False).encode()  # a lone surrogate is in no key
     except (binascii.Error, ValueError, RecursionError):
         read = None
     if not isinstance(read, list) or len(read) != 2 or read[0] != name or type(read[1]) is not kind:

@@ -38,12 +38,13 @@ from settlement.grants import Caller, Role
 Answer = Mapping[str, Any]
 _Handler = Callable[..., Answer]
 
+MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"  # not \d, which takes the digits of every script
 REMEMBER_SECONDS = 24 * 60 * 60
 REMEMBERED = IdempotencyConfig(
     event_key_jmespath="key", payload_validation_jmespath="asked", expires_after_seconds=REMEMBER_SECONDS
 )
 
-Cursor = Annotated[str | None, Query(description="The next_cursor of the page before.", max_length=300)]
+Cursor = Annotated[str | None, Query(description="The next_cursor of the page before.", max_length=700)]
 Limit = Annotated[int, Query(description="How many at most.", ge=1, le=MOST)]
 IdempotencyKey = Annotated[
     str,
@@ -57,13 +58,16 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: who makes it, in which role, and when (API Gateway's clock)."""
+    """One call: who makes it, in which role, and when (API Gateway's clock).
+
+    `key` says which POST it is: for which tenant, by whom, of which route, with which Idempotency-Key.
+    """
 
     caller: Caller
     role: Role
     now: datetime
     backend: Backend
-    key: str = ""
+    key: tuple[str, ...] = ()
 
     @property
     def tenant(self) -> str:
@@ -72,8 +76,8 @@ class Call:
 
     @property
     def by(self) -> str:
-        """The identity of who calls, for what is approved, planned or stopped."""
-        return self.caller.subject
+        """The identity of who calls, for what is approved, rejected or stopped."""
+        return self.caller.name or self.caller.subject
 
     @property
     def store(self) -> ApiStore:
@@ -88,7 +92,7 @@ class Call:
     @property
     def derived(self) -> str:
         """A name for what this POST makes: the same for every repetition, and nobody else's."""
-        return hashlib.sha256(f"{self.by}/{self.key}".encode()).hexdigest()[:32]
+        return hashlib.sha256("\n".join(self.key).encode()).hexdigest()[:32]
 
 
 _Complete = Callable[[Call, Answer], Answer]
@@ -137,7 +141,7 @@ class Routes(Router):
     ) -> Callable[[_Handler], _Handler]:
         def declare(handle: _Handler) -> _Handler:
             act = self._remembered(path, handle, complete) if complete else handle
-            checked = self._checked(act, roles)
+            checked = self._checked(path, act, roles)
             signature = inspect.signature(act)
             checked.__signature__ = signature.replace(return_annotation=model)  # type: ignore[attr-defined]  # read by inspect
             checked.__annotations__ = {**handle.__annotations__, "return": model}
@@ -156,7 +160,7 @@ class Routes(Router):
 
         return declare
 
-    def _checked(self, act: _Handler, roles: tuple[Role, ...]) -> Callable[..., Any]:
+    def _checked(self, path: str, act: _Handler, roles: tuple[Role, ...]) -> Callable[..., Any]:
         """The handler, for callers with one of the roles only."""
 
         @functools.wraps(act)
@@ -165,7 +169,7 @@ class Routes(Router):
             held = [role for role in roles if role in caller.roles]
             if not held:
                 raise ApiError("role_missing", f"this is for {', '.join(roles)}; the token has none of them")
-            key = str(arguments.get("idempotency_key", ""))
+            key = (caller.tenant_or_subject, caller.subject, path, str(arguments.get("idempotency_key", "")))
             self.context["call"] = Call(caller, held[0], self.context["now"], self.context["backend"], key)
             return act(**arguments)
 
@@ -175,9 +179,9 @@ class Routes(Router):
         """The handler that answers a repetition with what it answered first."""
 
         @functools.wraps(handle)
-        def remembered(idempotency_key: str, **arguments: Any) -> Any:  # noqa: ANN401  # as Powertools calls it
+        def remembered(idempotency_key: str, **arguments: Any) -> Any:  # noqa: ANN401, ARG001  # as Powertools calls it
             named = {name: _plain(value) for name, value in sorted(arguments.items())}
-            asked = {"key": [self.call.by, path, idempotency_key], "asked": [path, named]}
+            asked = {"key": self.call.key, "asked": [path, named]}
             fresh: list[bool] = []
 
             def act(*, asked: object) -> Any:  # noqa: ANN401, ARG001  # Powertools reads its argument

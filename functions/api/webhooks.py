@@ -70,7 +70,10 @@ def _all_own(call: Call) -> list[Endpoint]:
 class NewEndpoint(BaseModel):
     """Where webhooks are to go, and which."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"url": "https://acme.example/solvent", "events": ["invoice.issued"]}]},
+    )
     url: Annotated[str, Field(min_length=1, max_length=2000, description="An https address of a public host.")]
     events: Annotated[
         list[str], Field(max_length=len(_TYPES), description=f"Of {', '.join(_TYPES)}; empty for all of them.")
@@ -92,13 +95,17 @@ def create_webhook_endpoint(wanted: NewEndpoint) -> Answer:
         first = invalid.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "events"
         raise ApiError("parameter_invalid", f"{name}: {first['msg'].removeprefix('Value error, ')}", name) from None
-    own = _all_own(call)
-    if id_ not in {it.id for it in own}:
+    own = {it.id: it for it in _all_own(call)}
+    known = own.get(id_, endpoint)
+    if (known.url, known.events) != (endpoint.url, endpoint.events):
+        said = "this Idempotency-Key was used for another endpoint"
+        raise ApiError("idempotency_key_reused", said, "Idempotency-Key")
+    if id_ not in own:
         if len(own) >= MOST_ENDPOINTS:
             raise ApiError("not_as_it_stands", f"there are {MOST_ENDPOINTS} webhook endpoints; delete one first")
         call.registry.add_endpoint(endpoint)
     call.backend.webhooks.make_secret(id_, call.derived)
-    return _shown(call, endpoint)
+    return _shown(call, known)
 
 
 @routes.removes("/v1/webhook_endpoints/<endpoint>", WebhookEndpointGone, Role.CLIENT)
@@ -166,7 +173,7 @@ def list_undelivered_webhooks(endpoint: EndpointName, limit: Limit = 20, cursor:
 class Replay(BaseModel):
     """Which webhooks to send again: these, or all since an instant (inclusive); `cursor` goes on with the latter."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"since": "2026-11-01T00:00:00Z"}]})
     webhooks: Annotated[
         list[Annotated[str, Field(pattern=r"^msg_[0-9a-f]{32}$")]], Field(max_length=MOST_REPLAYED)
     ] = []

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
+from infra.aws import clients
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 DOORS = "solvent.doors"
 _PER_CALL = 10
-_AT_ONCE = 10  # as many connections as boto3 keeps
+_AT_ONCE = 10  # as many connections as botocore keeps
 # What happened, as EventBridge's DetailType has it, and its detail.
 Event = tuple[str, Mapping[str, object]]
 
@@ -60,4 +60,5 @@ def _put(entries: list[dict[str, str]]) -> None:
 @cache
 def bus() -> "EventBridgeClient":
     """Made once per process: making a client takes longer than a call."""
-    return boto3.client("events")
+    made: EventBridgeClient = clients.client("events")
+    return made

@@ -4,9 +4,9 @@ import hashlib
 from base64 import b64encode
 from textwrap import wrap
 
-import boto3
 from botocore.exceptions import ClientError
 
+from infra.aws import clients
 from ledger.records import dataclass
 
 # What the bucket holds: the export, and the runs that are under way.
@@ -25,7 +25,8 @@ class BucketFolder:
     def read(self, path: str) -> bytes | None:
         """What a file holds; None if there is none."""
         try:
-            return boto3.client("s3").get_object(Bucket=self.bucket, Key=self.prefix + path)["Body"].read()
+            found = clients.client("s3").get_object(Bucket=self.bucket, Key=self.prefix + path)
+            return bytes(found["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None
@@ -34,7 +35,7 @@ class BucketFolder:
     def put_once(self, path: str, content: bytes) -> bytes:
         """Write a file unless there is one already; what it holds now. S3 lets one of all rivals write it."""
         try:
-            boto3.client("s3").put_object(Bucket=self.bucket, Key=self.prefix + path, Body=content, IfNoneMatch="*")
+            clients.client("s3").put_object(Bucket=self.bucket, Key=self.prefix + path, Body=content, IfNoneMatch="*")
         except ClientError as error:
             there = self.read(path) if error.response["Error"]["Code"] in _REFUSED else None
             if there is None:
@@ -45,7 +46,7 @@ class BucketFolder:
     def names(self, prefix: str) -> list[str]:
         """The paths that begin so, in no order."""
         pages = (
-            boto3.client("s3")
+            clients.client("s3")
             .get_paginator("list_objects_v2")
             .paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
         )
@@ -54,7 +55,7 @@ class BucketFolder:
 
 def exports_bucket(stack: str) -> str:
     """The name of a stack's bucket of exports, in the account whose credentials these are."""
-    return f"{stack}-exports-{boto3.client('sts').get_caller_identity()['Account']}"
+    return f"{stack}-exports-{clients.client('sts').get_caller_identity()['Account']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class SigningKey:
 
     def sign(self, content: bytes) -> bytes:
         """An ECDSA signature over the content: P-256, SHA-256, DER."""
-        answer = boto3.client("kms").sign(
+        answer = clients.client("kms").sign(
             KeyId=self.key,
             Message=hashlib.sha256(content).digest(),
             MessageType="DIGEST",
@@ -75,7 +76,7 @@ class SigningKey:
 
     def public_key(self) -> bytes:
         """The public key, as PEM."""
-        der = boto3.client("kms").get_public_key(KeyId=self.key)["PublicKey"]
+        der = clients.client("kms").get_public_key(KeyId=self.key)["PublicKey"]
         lines = "\n".join(wrap(b64encode(der).decode(), 64))
         return f"-----BEGIN PUBLIC KEY-----\n{lines}\n-----END PUBLIC KEY-----\n".encode()
 

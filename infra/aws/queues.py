@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 
-import boto3
+from infra.aws import clients
 
 _BATCH = 10
 
@@ -14,7 +14,7 @@ class Queue:
     """One SQS queue."""
 
     def __init__(self, name: str) -> None:
-        self._client = boto3.client("sqs")
+        self._client = clients.client("sqs")
         self._url = self._client.get_queue_url(QueueName=name)["QueueUrl"]
 
     def send(self, messages: Iterable[Mapping[str, object]]) -> None:
@@ -23,7 +23,7 @@ class Queue:
         for start in range(0, len(bodies), _BATCH):
             part = bodies[start : start + _BATCH]
             entries = [{"Id": str(place), "MessageBody": body} for place, body in enumerate(part)]
-            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             if answer.get("Failed"):
                 raise NotSent(f"{len(answer['Failed'])} of {len(part)} messages were not taken; send them again")
 

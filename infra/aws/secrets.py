@@ -3,8 +3,7 @@
 import json
 from contextlib import suppress
 
-import boto3
-
+from infra.aws import clients
 from ledger.records import dataclass
 
 UNSET = "unset"
@@ -25,7 +24,7 @@ class KeysMissing(RuntimeError):
 
 def stripe_keys(stack: str) -> StripeKeys:
     """The keys in the secret `<stack>/stripe`; raises KeysMissing while the template's placeholder is there."""
-    text = boto3.client("secretsmanager").get_secret_value(SecretId=f"{stack}/stripe")["SecretString"]
+    text = clients.client("secretsmanager").get_secret_value(SecretId=f"{stack}/stripe")["SecretString"]
     values = json.loads(text)
     keys = StripeKeys(**{name: values.get(name, UNSET) for name in StripeKeys.__dataclass_fields__})
     if keys.api_key == UNSET:
@@ -53,7 +52,7 @@ def keep_webhook_secrets(stack: str, endpoint: str, secrets: tuple[str, ...], re
 
 def forget_webhook_secrets(stack: str, endpoint: str) -> None:
     """Sign nothing more for an endpoint; it may get other secrets later."""
-    client = boto3.client("secretsmanager")
+    client = clients.client("secretsmanager")
     with suppress(client.exceptions.ResourceNotFoundException):
         client.delete_secret(SecretId=f"{stack}/webhooks/{endpoint}", ForceDeleteWithoutRecovery=True)
 
@@ -69,7 +68,7 @@ def keep_door_secrets(stack: str, name: str, secrets: tuple[str, ...]) -> None:
 
 
 def _kept(name: str, **version: str) -> tuple[str, ...]:
-    client = boto3.client("secretsmanager")
+    client = clients.client("secretsmanager")
     try:
         text = client.get_secret_value(SecretId=name, **version)["SecretString"]
     except client.exceptions.ResourceNotFoundException:
@@ -78,7 +77,7 @@ def _kept(name: str, **version: str) -> tuple[str, ...]:
 
 
 def _keep(name: str, secrets: tuple[str, ...], key: str, request: str = "") -> None:
-    client, text = boto3.client("secretsmanager"), json.dumps(secrets)
+    client, text = clients.client("secretsmanager"), json.dumps(secrets)
     version = {"ClientRequestToken": request} if request else {}
     try:
         client.put_secret_value(SecretId=name, SecretString=text, **version)

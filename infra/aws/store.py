@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
-from zlib import crc32
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic_core import to_json
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, TransactWriteError
 from pynamodb.models import Model
@@ -19,10 +16,8 @@ from pynamodb.pagination import ResultIterator
 
 from billing.periods import Period, PeriodState
 from billing.prepaid import Prepaid
-from events.facts import FACTS, format_instant
 from infra.aws.activity import ActivityReads, activity_puts, week_update
 from infra.aws.book_sums import KeptSums
-from infra.aws.case_documents import documents, texts
 from infra.aws.closes import Closes, close_puts
 from infra.aws.documents import (
     invoice_codec,
@@ -33,6 +28,28 @@ from infra.aws.documents import (
     spent_codec,
 )
 from infra.aws.due import DueBuckets, due_item
+from infra.aws.items import (
+    AVAILABLE,
+    BOOK_SHARDS,
+    CASE_SHARDS,
+    REMEMBER_EVENTS,
+    UNFINISHED,
+    announcement_item,
+    available_key,
+    book_shard,
+    case_item,
+    client_shard,
+    entry_item,
+    hold_key,
+    invoice_item,
+    numbered_shard,
+    parked_item,
+    payout_item,
+    read_case,
+    read_entry,
+    read_head,
+    read_parked,
+)
 from infra.aws.locks import Locks, head_puts, lock_checks, with_new_books
 from infra.aws.reconciliations import KeptReconciliation
 from infra.aws.sealed_entries import SEALED, sealed_entry
@@ -52,7 +69,6 @@ from infra.aws.tables import (
 )
 from infra.aws.wire import (
     KEYS_PER_READ,
-    Attributes,
     Place,
     Write,
     delete,
@@ -62,18 +78,15 @@ from infra.aws.wire import (
     scan,
     update,
 )
-from ledger.accounts import Account
 from ledger.books import Head
-from ledger.entries import Book, Entry, EntryId, Evidence, Posting, RecordedEntry
+from ledger.entries import Book, RecordedEntry
 from ledger.errors import BookBroken
-from ledger.money import Currency, Money, currency
-from ledger.posting_rules import Reason
+from ledger.money import Currency, currency
 from ledger.records import dataclass
 from ledger.sealed import SealedEntry
-from settlement.announcements import Announcement
-from settlement.cases import CYCLES, MUTUAL_REVIEWS, Case
+from settlement.cases import Case
 from settlement.due_buckets import due_buckets
-from settlement.parking import Parked, ParkReason
+from settlement.parking import Parked
 from settlement.ports import (
     Available,
     Balances,
@@ -92,15 +105,10 @@ if TYPE_CHECKING:  # see infra/aws/documents.py
     from payouts.payouts import Payout
     from settlement.recorded_facts import PastCase
 
-CASE_SHARDS = 16
-BOOK_SHARDS = 8
-_AVAILABLE = "available"
 _PREPAID_KEY = "prepaid"  # stands in the place of a period
-_UNFINISHED = "yes"
 _MARK_KEY = "entry/"
 # What the payouts table holds, by the beginning of its key; limits are kept beside the payouts that use them up.
 _PAYOUT_KEY, _RUN_KEY, _SPENT_KEY = "payout:", "run/", "spent/"
-_REMEMBER_EVENTS = timedelta(days=40)
 # What DynamoDB says when a rival was faster or patience is asked for; anything else is an error of ours.
 _CONTENDED = {"ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 _CONTENDED_CALLS = {
@@ -112,20 +120,6 @@ _CONTENDED_CALLS = {
 }
 
 _ItemT = TypeVar("_ItemT", bound=Model)
-
-
-def client_shard(client: str, case_id: str) -> str:
-    """The partition of a case: a client's cases are spread over 16."""
-    return _client_shard(client, crc32(case_id.encode()) % CASE_SHARDS)
-
-
-def _client_shard(client: str, shard: int) -> str:
-    return f"{client}#{shard:02d}"
-
-
-def book_shard(book: Book, seq: int) -> str:
-    """The partition of an entry: a book's entries are spread over 8, in turn."""
-    return f"{book}#{seq % BOOK_SHARDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +177,10 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
         credits_ = [it["document"] for it in found[PeriodItem] if it["period"] == _PREPAID_KEY]
         return Stored(
             cases={key: Case(*key) for key in cases}
-            | {(it.client, it.case_id): it for it in map(_case, found[CaseItem])},
+            | {(it.client, it.case_id): it for it in map(read_case, found[CaseItem])},
             periods={key: PeriodState(*key) for key in periods}
             | {(it.client, it.period): it for it in (period_codec().validate_json(it) for it in months)},
-            heads=with_new_books(books, {it.book: it for it in map(_head, found[BookItem])}),
+            heads=with_new_books(books, {it.book: it for it in map(read_head, found[BookItem])}),
             prepaids={it: Prepaid(it) for it in prepaids}
             | {it.client: it for it in (prepaid_codec().validate_json(it) for it in credits_)},
         )
@@ -199,14 +193,14 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
 
     def all_cases(self) -> Iterator[Case]:
         """Every case of every client, in no order. For reports and tests: it reads the whole table."""
-        yield from map(_case, scan(CaseItem))
+        yield from map(read_case, scan(CaseItem))
 
     def past_cases(self, client: str) -> Iterator[PastCase]:
         """What a backtest reads of every case of a client, shard by shard and by id within one, a page at a time."""
         from infra.aws.past_cases import PAST_CASE, past_case  # noqa: PLC0415  # only the command backtests
 
         for shard in range(CASE_SHARDS):
-            place = (CaseItem.Meta.table_name, _client_shard(client, shard))
+            place = (CaseItem.Meta.table_name, numbered_shard(client, shard))
             asked = {"attributes_to_get": list(PAST_CASE), "consistent_read": True}
             yield from ResultIterator(self.connection.query, place, asked, map_fn=past_case)
 
@@ -229,7 +223,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
 
     def heads(self) -> Iterator[Head]:
         """The heads of all books, in no order."""
-        yield from map(_head, scan(BookItem, BookItem.seq > 0))
+        yield from map(read_head, scan(BookItem, BookItem.seq > 0))
 
     def entries(self, book: Book, after: int = 0) -> Iterator[RecordedEntry]:
         """A book's entries behind sequence number `after`, in order; raises BookBroken at a gap."""
@@ -242,7 +236,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
             item = next(shards[seq % BOOK_SHARDS], None)
             if item is None or int(item.seq) != seq:
                 raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
-            yield _recorded(book, item)
+            yield read_entry(book, item)
 
     def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:
         """A book's entries behind number `after`, up to number `last`, in order and as stored; ends before a gap."""
@@ -267,7 +261,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
         found = {int(it.seq): it for it in EntryItem.batch_get(keys, consistent_read=True)}
         if missing := [seq for seq in seqs if seq not in found]:
             raise BookBroken(f"{book}: entry {missing[0]} is missing from the ledger table")
-        return [_recorded(book, found[seq]) for seq in seqs]
+        return [read_entry(book, found[seq]) for seq in seqs]
 
     def expert_entries(self, expert: str) -> Iterator[RecordedEntry]:
         """The entries of all books that touch an expert, by effective day, book and number, a page at a time.
@@ -281,7 +275,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
                 book = Book(shard.rpartition("#")[0])
                 if (shard, seq) not in items:
                     raise BookBroken(f"{book}: entry {seq} is missing from the ledger table")
-                yield _recorded(book, items[shard, seq])
+                yield read_entry(book, items[shard, seq])
 
     def posted(self, entry_ids: Collection[str]) -> frozenset[str]:
         """Those of these entries that may be posted only once and were."""
@@ -315,7 +309,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
 
     def unfinished_invoices(self) -> Iterator[tuple[str, Period]]:
         """Client and period of each invoice that is neither paid and cleared, nor carried, nor given up."""
-        for item in InvoiceItem.by_unfinished.query(_UNFINISHED):
+        for item in InvoiceItem.by_unfinished.query(UNFINISHED):
             yield item.client, Period(item.period)
 
     # -- holds and payouts -----------------------------------------------------------------------------------------
@@ -325,7 +319,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
         held, available = [], []
         for item in HoldItem.query(expert, consistent_read=True):
             code, kind, *day = item.kind.split("#")
-            if kind == _AVAILABLE:
+            if kind == AVAILABLE:
                 available.append(Available(expert, currency(code), item.amount, int(item.revision)))
             elif not item.released:
                 held.append(HoldChange(expert, currency(code), date.fromisoformat(day[0]), item.amount))
@@ -351,7 +345,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
 
     def unfinished_payouts(self) -> Iterator[str]:
         """The ids of payouts that are neither sent nor failed."""
-        for item in PayoutItem.by_unfinished.query(_UNFINISHED):
+        for item in PayoutItem.by_unfinished.query(UNFINISHED):
             yield item.payout_id
 
     def payout_run(self, run: str) -> PayoutRun | None:
@@ -372,7 +366,7 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
     def parked(self) -> Iterator[Parked]:
         """Everything parked, in no order."""
         for item in ParkedItem.scan(consistent_read=True):
-            yield _parked(item)
+            yield read_parked(item)
 
     def parked_after(self, parked_id: str, most: int) -> tuple[Sequence[Parked], str]:
         """So many parked things behind that one, or the first ones behind "", and the last one read; "" at the end.
@@ -381,13 +375,13 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
         """
         start = {"parked_id": {"S": parked_id}} if parked_id else None
         pages = ParkedItem.scan(consistent_read=True, limit=most, last_evaluated_key=start)
-        found = [_parked(item) for item in pages]
+        found = [read_parked(item) for item in pages]
         return found, pages.last_evaluated_key["parked_id"]["S"] if pages.last_evaluated_key else ""
 
     def find_parked(self, parked_id: str) -> Parked | None:
         """One parked thing by id."""
         item = _get(ParkedItem, parked_id)
-        return _parked(item) if item else None
+        return read_parked(item) if item else None
 
     # -- webhook events --------------------------------------------------------------------------------------------
 
@@ -396,8 +390,8 @@ class DynamoStore(ActivityReads, Closes, DueBuckets, KeptReconciliation, KeptSum
         return _get(StripeEventItem, event_id) is not None
 
     def mark_event_done(self, event_id: str, as_of: datetime) -> None:
-        """Remember for 40 days, longer than Stripe repeats events, that this one was dealt with."""
-        StripeEventItem(event_id=event_id, expires_at=int((as_of + _REMEMBER_EVENTS).timestamp())).save()
+        """Remember for REMEMBER_EVENTS that this one was dealt with."""
+        StripeEventItem(event_id=event_id, expires_at=int((as_of + REMEMBER_EVENTS).timestamp())).save()
 
 
 def _get(model: type[_ItemT], hash_key: str, range_key: str | None = None) -> _ItemT | None:
@@ -423,14 +417,14 @@ def _puts(changes: Changes) -> Iterator[Write]:
     for bucket in due_buckets(changes.cases):
         yield put(DueItem, due_item(bucket))
     for parked in changes.parked:
-        yield put(ParkedItem, _parked_item(parked))
+        yield put(ParkedItem, parked_item(parked))
     for told in changes.announcements:
-        yield put(AnnouncementItem, _announcement_item(told))
+        yield put(AnnouncementItem, announcement_item(told))
 
 
 def _journal_puts(changes: Changes) -> Iterator[Write]:
     for recorded in changes.entries:
-        yield put(EntryItem, _entry_item(recorded), "attribute_not_exists(seq)")
+        yield put(EntryItem, entry_item(recorded), "attribute_not_exists(seq)")
     yield from head_puts(changes)
     for entry_id in changes.once:
         yield put(BookItem, {"book": f"{_MARK_KEY}{entry_id}", "seq": 0}, "attribute_not_exists(seq)")
@@ -438,7 +432,7 @@ def _journal_puts(changes: Changes) -> Iterator[Write]:
 
 def _versioned_puts(changes: Changes) -> Iterator[Write]:
     for case in changes.cases:
-        yield put_revision(CaseItem, _case_item(case), case.revision)
+        yield put_revision(CaseItem, case_item(case), case.revision)
     for state in changes.periods:
         document = period_codec().dump_json(state).decode()
         period = {"client": state.client, "period": state.period, "document": document}
@@ -448,15 +442,15 @@ def _versioned_puts(changes: Changes) -> Iterator[Write]:
         lots = {"client": prepaid.client, "period": _PREPAID_KEY, "document": document}
         yield put_revision(PeriodItem, lots, prepaid.revision)
     for it in changes.availables:
-        yield put_revision(HoldItem, {**_available_key(it.expert, it.currency), "amount": it.minor_units}, it.revision)
+        yield put_revision(HoldItem, {**available_key(it.expert, it.currency), "amount": it.minor_units}, it.revision)
     for invoice in changes.invoices:
-        yield put_revision(InvoiceItem, _invoice_item(invoice), invoice.revision)
+        yield put_revision(InvoiceItem, invoice_item(invoice), invoice.revision)
     yield from _payout_puts(changes)
 
 
 def _payout_puts(changes: Changes) -> Iterator[Write]:
     for payout in changes.payouts:
-        yield put_revision(PayoutItem, _payout_item(payout), payout.revision)
+        yield put_revision(PayoutItem, payout_item(payout), payout.revision)
     for run in changes.payout_runs:
         begun = {"payout_id": f"{_RUN_KEY}{run.id}", "document": payout_run_codec().dump_json(run).decode()}
         yield put_revision(PayoutItem, begun, run.revision)
@@ -474,22 +468,14 @@ def _updates(changes: Changes, released: frozenset[int]) -> Iterator[Write]:
             available[to] = available.get(to, 0) + hold.minor_units
         else:
             is_held = "attribute_not_exists(released)"
-            yield update(HoldItem, _hold_key(hold), "ADD amount :added", is_held, added=hold.minor_units)
+            yield update(HoldItem, hold_key(hold), "ADD amount :added", is_held, added=hold.minor_units)
     for to, minor in available.items():
-        yield update(HoldItem, _available_key(*to), "ADD amount :added, revision :one", added=minor, one=1)
+        yield update(HoldItem, available_key(*to), "ADD amount :added, revision :one", added=minor, one=1)
     for hold in changes.released:
         untouched = "attribute_not_exists(released) AND amount = :amount"
-        yield update(HoldItem, _hold_key(hold), "SET released = :yes", untouched, yes=True, amount=hold.minor_units)
+        yield update(HoldItem, hold_key(hold), "SET released = :yes", untouched, yes=True, amount=hold.minor_units)
     for count in changes.weeks:
         yield week_update(count)
-
-
-def _hold_key(hold: HoldChange) -> dict[str, str]:
-    return {"expert": hold.expert, "kind": f"{hold.currency}#hold#{hold.release_on.isoformat()}"}
-
-
-def _available_key(expert: str, code: Currency) -> dict[str, str]:
-    return {"expert": expert, "kind": f"{code}#{_AVAILABLE}"}
 
 
 def _released_holds(refused: TransactWriteError, changes: Changes) -> frozenset[int]:
@@ -513,120 +499,3 @@ def _explain(refused: TransactWriteError) -> Exception:
     if (codes and codes <= _CONTENDED) or code in _CONTENDED_CALLS:
         return Contention(f"overtaken: {', '.join(sorted(codes)) or code}")
     return refused
-
-
-# -- items and what they stand for -------------------------------------------------------------------------------------
-
-
-def _head(item: Mapping[str, Any]) -> Head:
-    return Head(item["book"], item["seq"], item["chain_hash"].hex(), item.get("locked_through", ""))
-
-
-def _case_item(case: Case) -> Attributes:
-    facts, cycles = FACTS.dump_json(case.facts, exclude_none=True), CYCLES.dump_json(case.cycles, exclude_none=True)
-    return {
-        "client_shard": client_shard(case.client, case.case_id),
-        "case_id": case.case_id,
-        **documents(facts, cycles),
-        "evidence_only": json.dumps(case.evidence_only) if case.evidence_only else None,
-        "mutual_reviews": MUTUAL_REVIEWS.dump_json(case.mutual_reviews).decode() if case.mutual_reviews else None,
-        "due_at": sortable(case.due_at) if case.due_at else None,
-    }
-
-
-def _case(item: Mapping[str, Any]) -> Case:
-    facts, cycles = texts(item)
-    return Case(
-        client=item["client_shard"].partition("#")[0],
-        case_id=item["case_id"],
-        facts=FACTS.validate_json(facts),
-        evidence_only=tuple(json.loads(item["evidence_only"])) if "evidence_only" in item else (),
-        mutual_reviews=MUTUAL_REVIEWS.validate_json(item["mutual_reviews"]) if "mutual_reviews" in item else (),
-        cycles=CYCLES.validate_json(cycles),
-        due_at=datetime.fromisoformat(item["due_at"]) if "due_at" in item else None,
-        revision=item["revision"],
-    )
-
-
-def _entry_item(recorded: RecordedEntry) -> Attributes:
-    entry = recorded.entry
-    owners = [posting.account.split("/")[1] for posting in entry.postings if posting.account.startswith("expert/")]
-    lines = [[posting.account, posting.amount.currency, posting.amount.minor_units] for posting in entry.postings]
-    day = entry.effective_on.isoformat()
-    return {
-        "book_shard": book_shard(entry.book, recorded.seq),
-        "seq": recorded.seq,
-        "id": entry.id,
-        "reason": entry.reason.value,
-        "postings": to_json(lines).decode(),
-        "effective_on": day,
-        "recorded_at": format_instant(recorded.recorded_at),
-        "evidence": entry.evidence,
-        "content_hash": bytes.fromhex(entry.content_hash),
-        "chain_hash": bytes.fromhex(recorded.chain_hash),
-        "expert": owners[0] if owners else None,
-        "effective_seq": f"{day}#{entry.book}#{recorded.seq:012d}" if owners else None,
-    }
-
-
-def _recorded(book: Book, item: EntryItem) -> RecordedEntry:
-    entry = Entry(
-        id=EntryId(item.id),
-        book=book,
-        reason=Reason(item.reason),
-        postings=tuple(
-            Posting(Account(account), Money(minor, Currency(code)))
-            for account, code, minor in json.loads(item.postings)
-        ),
-        effective_on=date.fromisoformat(item.effective_on),
-        evidence=Evidence(item.evidence),
-    )
-    if entry.content_hash != item.content_hash.hex():
-        raise BookBroken(f"{book}: entry {int(item.seq)} ({item.id}) was changed after it was recorded")
-    return RecordedEntry(entry, int(item.seq), datetime.fromisoformat(item.recorded_at), item.chain_hash.hex())
-
-
-def _invoice_item(invoice: Invoice) -> Attributes:
-    return {
-        "client": invoice.client,
-        "period": invoice.period,
-        "invoice_id": invoice.id,
-        "document": invoice_codec().dump_json(invoice).decode(),
-        "unfinished": None if invoice.is_finished else _UNFINISHED,
-    }
-
-
-def _payout_item(payout: Payout) -> Attributes:
-    return {
-        "payout_id": payout.id,
-        "document": payout_codec().dump_json(payout).decode(),
-        "unfinished": None if payout.is_finished else _UNFINISHED,
-    }
-
-
-def _parked_item(parked: Parked) -> Attributes:
-    return {
-        "parked_id": parked.id,
-        "client": parked.client or None,
-        "reason": parked.reason.value,
-        "detail": parked.detail,
-        "parked_at": format_instant(parked.parked_at),
-        "message": parked.message,
-    }
-
-
-def _announcement_item(told: Announcement) -> Attributes:
-    return {
-        "subject": told.subject,
-        "announcement_id": told.id,
-        "type": told.type,
-        "client": told.client,
-        "at": format_instant(told.at),
-        "data": json.dumps(told.data, sort_keys=True),
-        "expires_at": int((told.at + _REMEMBER_EVENTS).timestamp()),
-    }
-
-
-def _parked(item: ParkedItem) -> Parked:
-    reason, parked_at = ParkReason(item.reason), datetime.fromisoformat(item.parked_at)
-    return Parked(item.parked_id, item.client or "", reason, item.detail, parked_at, item.message)

@@ -159,7 +159,7 @@ class UnfinishedPayouts(GlobalSecondaryIndex["PayoutItem"]):
 
 
 class PayoutItem(Model):
-    """One payout."""
+    """One payout; or how far the planning of a `run/<run>` came, or what was `spent/<limit>`."""
 
     class Meta:
         """Bound by `bind`."""

@@ -15,7 +15,7 @@ told otherwise.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from infra.formats.journal import JournalEntry, Line, plain
@@ -43,23 +43,30 @@ class FormatRefused(ValueError):
     """The format cannot hold the ledger; the message says what of it, and what to do."""
 
 
+def refuse_small_units(codes: Iterable[Currency]) -> None:
+    """Raises FormatRefused for a currency whose amounts the imports would cut."""
+    for code in codes:
+        if minor_unit_exponent(code) > _MOST_DECIMALS:
+            raise FormatRefused(
+                f"{code} has {minor_unit_exponent(code)} decimals and this format two; "
+                "take csv, beancount or hledger for it. Nothing was written"
+            )
+
+
 def quickbooks_rows(entry: JournalEntry) -> Iterator[list[tuple[str, ...]]]:
-    """For each currency of an entry the rows of a journal entry. Raises FormatRefused."""
+    """For each currency of an entry the rows of a journal entry."""
     for code, lines, suffix in _by_currency(entry):
         number = hashlib.sha256(entry.id.encode()).hexdigest()[:_DIGITS_OF_HASH] + suffix
         before = (number, f"{entry.effective_on:%m/%d/%Y}", code)
-        yield [
-            (*before, _account(it, ":"), f"{entry.reason} {entry.id}", *_sides(it), it.client or it.expert or "")
-            for it in lines
-        ]
+        yield [(*before, _account(it, ":"), f"{entry.reason} {entry.id}", *_sides(it), _name(it)) for it in lines]
 
 
 def netsuite_rows(entry: JournalEntry) -> Iterator[list[tuple[str, ...]]]:
-    """For each currency of an entry the rows of a journal entry. Raises FormatRefused."""
+    """For each currency of an entry the rows of a journal entry."""
     for code, lines, suffix in _by_currency(entry):
         before = (f"{entry.id}{suffix}", f"{entry.effective_on:%m/%d/%Y}", code, entry.reason)
         about = f"{entry.book} {entry.seq}"
-        yield [(*before, _account(it, " : "), *_sides(it), about, it.client or it.expert or "") for it in lines]
+        yield [(*before, _account(it, " : "), *_sides(it), about, _name(it)) for it in lines]
 
 
 def _by_currency(entry: JournalEntry) -> Iterator[tuple[Currency, list[Line], str]]:
@@ -69,17 +76,18 @@ def _by_currency(entry: JournalEntry) -> Iterator[tuple[Currency, list[Line], st
         for code, lines in groupby(sorted(entry.lines, key=lambda it: it.currency), key=lambda it: it.currency)
     ]
     for code, lines in groups:
-        if minor_unit_exponent(code) > _MOST_DECIMALS:
-            raise FormatRefused(
-                f"{entry.id}: {code} has {minor_unit_exponent(code)} decimals and this format two; "
-                "take csv, beancount or hledger for it"
-            )
         yield code, lines, f"-{code}" if len(groups) > 1 else ""
 
 
 def _account(line: Line, between: str) -> str:
     """client/acme/receivable as Client:Receivable."""
     return between.join(name.replace("_", " ").capitalize() for name in role_of(line.account).split("/"))
+
+
+def _name(line: Line) -> str:
+    """The owner of the line's account; where it has none, the client or else the expert that the entry names."""
+    side, _, rest = line.account.partition("/")
+    return rest.partition("/")[0] if side in {"client", "expert"} else line.client or line.expert or ""
 
 
 def _sides(line: Line) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from infra.formats.imports import (
     QUICKBOOKS_LINES,
     netsuite_rows,
     quickbooks_rows,
+    refuse_small_units,
 )
 from infra.formats.journal import AccountInUse, JournalEntry, accounts_in_use, entries_of, last_day, months, spooling
 from infra.formats.plain_text import beancount_entry, beancount_head, hledger_entry, hledger_head
@@ -63,6 +64,7 @@ class _Import:
     lines: int
 
     def __call__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[Path]:
+        refuse_small_units(it.currency for it in accounts_in_use(connection))
         for month in months(connection):
             for number, rows in enumerate(self._cut(entries_of(connection, month)), 1):
                 path = folder / f"{self.name}-{month}-{number:03d}.csv"

@@ -48,11 +48,11 @@ def poll_listing(door: Door, key: str, poll: Poll, here: Here) -> Polled:
 
     A busy helpdesk is left alone for as long as it asks. Raises Contention if another run reads the same listing.
     """
-    done, listing = Polled(), door.table.listings[poll.listing]
+    done = Polled()
     if poll.wait_until is not None and here.now() < poll.wait_until:
         return replace(done, why=f"waits until {poll.wait_until}")
     while done.pages < MOST_PAGES and here.in_time():
-        answer = here.ask(*url_and_query(listing, poll.cursor), _headers(door, key))
+        answer = here.ask(*url_and_query(door, poll.listing, poll.cursor), _headers(door, key))
         now = here.now()
         if isinstance(answer, Refused):
             return replace(done, why=answer.why, is_refused=True)

@@ -82,7 +82,7 @@ def deploy(
     `webhook_secret_connect`; without it the secret stays as it is. Raises DeploymentFailed.
     """
     code_uri = _upload(emulator, archive.read_bytes(), ".zip")
-    template = json.dumps(packaged_template(TEMPLATE, code_uri), separators=(",", ":")).encode()
+    template = json.dumps(packaged_template(code_uri), separators=(",", ":")).encode()
     # By its address in the bucket, since a template in the request itself may have 51,200 bytes only.
     template_url = _upload(emulator, template, ".json").replace("s3://", f"{emulator.endpoint_url}/")
     _apply(emulator.client("cloudformation"), stack_name, template_url, {**LOCAL_PARAMETERS, **parameters})
@@ -99,9 +99,9 @@ def deploy(
     return DeployedStack(stack_name, REGION, emulator.endpoint_url, api_url, outputs)
 
 
-def packaged_template(path: Path, code_uri: str) -> dict[str, Any]:
-    """Return the SAM template in `path` as `sam package` leaves it: its code is at `code_uri`, an s3:// address."""
-    template: dict[str, Any] = yaml.load(path.read_text(), _TemplateLoader)  # noqa: S506 - a SafeLoader's subclass
+def packaged_template(code_uri: str) -> dict[str, Any]:
+    """The SAM template as `sam package` leaves it: its code is at `code_uri`, an s3:// address."""
+    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _TemplateLoader)  # noqa: S506 - a SafeLoader's subclass
     template["Globals"]["Function"]["CodeUri"] = code_uri
     for resource in template["Resources"].values():
         resource.pop("Metadata", None)

@@ -7,8 +7,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
-import boto3
-
+from infra.aws import clients
 from settlement.webhooks import Webhook
 
 
@@ -37,5 +36,5 @@ def postpone(stack: str, receipt: str, seconds: int) -> None:
 
 @cache
 def _queue(stack: str) -> tuple[Any, str]:
-    sqs = boto3.client("sqs")
+    sqs = clients.client("sqs")
     return sqs, sqs.get_queue_url(QueueName=f"{stack}-webhooks.fifo")["QueueUrl"]

@@ -253,3 +253,14 @@ def an_api(**policy: object) -> ApiWorld:
     api.webhooks.told.append(CAP_ALERT)
     api.webhooks.deliveries.append(GIVEN_UP)
     return api
+
+
+def everything(api: ApiWorld, path: str, groups: str, **query: object) -> list[Any]:
+    """All items of a list, page by page."""
+    found, cursor = [], None
+    while True:
+        page = api.get(path, groups, **query, **({"cursor": cursor} if cursor else {})).body
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+        cursor = page["next_cursor"]

@@ -1,22 +1,17 @@
-"""What callers get: amounts, pages, repetitions and refusals."""
+"""What callers get: amounts, pages, decisions."""
 
-import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from events.decode import decode
 from events.facts import Disputed, Party
-from functions.api import operators
-from functions.api.errors import KINDS
+from functions.api.pages import cursor_at
 from payouts.payouts import PayoutStatus
 from settlement.approve_payouts import waiting_runs
-from settlement.ports import Contention
-from tests.api.api_world import CALLS_PER_MINUTE, ApiWorld, an_api
+from tests.api.api_world import ApiWorld, an_api, everything
 from tests.paying import RUN, a_paying_world
 from tests.world import GRADUATED, RATING, World, a_contract, at
 
@@ -25,17 +20,6 @@ ACME, MAYA = "client:acme", "expert:maya"
 
 def over(world: World, now: str) -> ApiWorld:
     return ApiWorld(world, now=at(now))
-
-
-def everything(api: ApiWorld, path: str, groups: str, **query: object) -> list[Any]:
-    """All items of a list, page by page."""
-    found, cursor = [], None
-    while True:
-        page = api.get(path, groups, **query, **({"cursor": cursor} if cursor else {})).body
-        found += page["data"]
-        if not page["has_more"]:
-            return found
-        cursor = page["next_cursor"]
 
 
 # -- clients -----------------------------------------------------------------------------------------------------------
@@ -92,6 +76,24 @@ def test_a_charge_that_comes_while_a_client_turns_pages_moves_none() -> None:
     world.send(world.completed("new", "2026-03-09"))
     rest = api.get("/v1/charges", ACME, limit=100, cursor=first["next_cursor"]).body
     assert [it["case"] for it in (*first["data"], *rest["data"])] == [f"C{n}" for n in range(6, 0, -1)]
+
+
+def test_a_cursor_that_was_made_up_finds_nothing_that_is_not_there() -> None:
+    world = World()
+    world.solve(3)
+    api = over(world, "2026-03-10")
+    beyond = api.get("/v1/charges", ACME, cursor=cursor_at("charges", 2**53 - 1))
+    assert beyond.body == api.get("/v1/charges", ACME).body
+    assert api.get("/v1/charges", ACME, cursor=cursor_at("charges", 0)).body["data"] == []
+    books = {"book": "client/acme", "cursor": cursor_at("entries/client/acme", 2**53 - 1)}
+    assert [it["seq"] for it in api.get("/v1/ledger/entries", "finance", **books).body["data"]] == [3, 2, 1]
+
+
+def test_a_month_in_other_digits_than_ours_is_refused() -> None:
+    api = an_api()
+    assert api.get("/v1/invoices/20\u0662\u0666-01", ACME).code == "parameter_invalid"
+    assert api.get("/v1/statements/20\u0662\u0666-01", MAYA).code == "parameter_invalid"
+    assert api.get("/v1/earnings", MAYA, month="20\u0662\u0666-01").code == "parameter_invalid"
 
 
 def test_a_correction_of_pay_is_no_charge_and_evidence_names_no_expert() -> None:
@@ -292,11 +294,35 @@ def test_nobody_approves_the_payout_that_they_asked_for() -> None:
     assert api.post(path, "approver", {"hash": run.hash}, sub="anna").status == 200
 
 
+@pytest.mark.parametrize(
+    ("planner", "approver", "code"),
+    [
+        ("anna", "Anna", "second_person"),
+        ("arn:aws:sts::1:assumed-role/Finance/anna", "anna", "second_person"),
+        ("subject-1", "anna", "second_person"),
+        ("arn:aws:sts::1:assumed-role/Finance/anna", "bob", ""),
+    ],
+)
+def test_a_person_is_the_same_through_every_door_by_their_name(planner: str, approver: str, code: str) -> None:
+    api = a_waiting_run()
+    payouts = api.world.store.stored_payouts
+    payouts |= {id_: replace(payout, planned_by=planner) for id_, payout in payouts.items()}
+    [run] = waiting_runs(api.world.store)
+    path, headers = f"/v1/runs/{RUN}/approve", {"idempotency-key": "k", "content-type": "application/json"}
+    body, claims = json.dumps({"hash": run.hash}), {"username": approver}
+    answered = api.request("POST", path, "approver", body=body, headers=headers, sub="subject-1", claims=claims)
+    assert (answered.code, answered.body.get("by")) == (code, None if code else approver)
+
+
 def test_a_rejected_run_gives_the_money_back() -> None:
     api = a_waiting_run()
     answered = api.post(f"/v1/runs/{RUN}/reject", "approver", {"reason": "too early"}, sub="anna").body
     assert (answered["decision"], len(answered["payouts"])) == ("rejected", 2)
     assert {it.why for it in api.world.store.payouts()} == {"rejected by anna: too early"}
+    assert [it["why"] for it in api.get("/v1/payouts", MAYA).body["data"]] == ["rejected"], "by whom is not hers to see"
+    for path in ("/v1/statements/2026-03", "/v1/earnings"):
+        text = json.dumps(api.get(path, MAYA).body)
+        assert ("rejected" in text, "anna" in text) == (True, False)
     api.world.check()
 
 
@@ -310,6 +336,16 @@ def test_what_is_parked_is_released_once_its_cause_is_mended() -> None:
     api.world.registry.all_experts["nobody"] = mended
     assert api.post("/v1/parked/release", "finance", asked).body["status"] == "released"
     assert api.post("/v1/parked/release", "finance", asked).code == "not_found"
+
+
+def test_what_is_parked_under_the_longest_ids_is_listed_page_by_page_and_released() -> None:
+    api = an_api()
+    for case in ("a" * 128, "b" * 128):
+        api.world.send(api.world.completed(case, "2026-03-03", "nobody", id="f" * 128, source="s" * 64))
+    ids = [it["id"] for it in everything(api, "/v1/parked", "finance", limit=1)]
+    assert len(set(ids)) == 3
+    assert api.post("/v1/parked/release", "finance", {"id": max(ids, key=len)}).body["status"] == "parked_again"
+    assert api.post("/v1/parked/release", "finance", {"id": "\u20ac" * 600}).code == "parameter_invalid"
 
 
 def test_the_trial_balance_balances_and_entries_come_newest_first() -> None:
@@ -330,119 +366,3 @@ def test_the_kill_switch_says_who_and_resuming_asks_for_what_waited() -> None:
     assert api.post("/v1/sending/resume", "operator", None).body["is_stopped"] is False
     assert api.asked == sorted(api.world.store.unfinished_payouts())
     assert len(api.asked) == 2
-
-
-# -- conventions -------------------------------------------------------------------------------------------------------
-
-
-def test_a_key_used_for_something_else_is_refused_and_one_persons_key_is_nobody_elses() -> None:
-    api = an_api()
-    first = api.post("/v1/sending/stop", "operator", {"reason": "one"}, key="k", sub="a").body
-    assert (
-        api.post("/v1/sending/stop", "operator", {"reason": "two"}, key="k", sub="a").code == "idempotency_key_reused"
-    )
-    assert api.post("/v1/sending/stop", "operator", {"reason": "two"}, key="k", sub="b").body["reason"] == "two"
-    assert api.post("/v1/sending/stop", "operator", {"reason": "one"}, key="k", sub="a").body == first
-
-
-def test_a_request_that_is_refused_is_not_remembered() -> None:
-    api = an_api()
-    api.now = at("2026-03-02")
-    body = {"currency": "USD"}
-    assert api.post("/v1/instant_payouts/quote", MAYA, body, key="k").code == "not_as_it_stands"
-    api.now = at("2026-03-16")
-    assert api.post("/v1/instant_payouts/quote", MAYA, body, key="k").status == 200
-
-
-def test_a_post_without_a_key_is_refused() -> None:
-    api = an_api()
-    answered = api.request("POST", "/v1/sending/stop", "operator", body='{"reason": "x"}')
-    assert (answered.code, answered.body["error"]["param"]) == ("idempotency_key_missing", "Idempotency-Key")
-    assert api.world.registry.stopped is None
-
-
-def test_a_tenants_calls_are_limited_per_minute_together_and_nobody_elses() -> None:
-    api = an_api()
-    api.now = at("2026-03-16") + timedelta(seconds=13)
-    api.calls["acme", "00:00"] = CALLS_PER_MINUTE - 1
-    assert api.get("/v1/usage", ACME).status == 200
-    refused = api.request("GET", "/v1/usage", ACME, sub="another-person")
-    assert (refused.status, refused.code, refused.headers["Retry-After"]) == (429, "rate_limited", "47")
-    assert api.get("/v1/usage", "client:globex").status == 200
-    api.now += timedelta(seconds=47)
-    assert api.get("/v1/usage", ACME).status == 200
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "expected"),
-    [
-        ("GET", "/v1/nothing", None, "not_found"),
-        ("DELETE", "/v1/charges", None, "method_not_allowed"),
-        ("GET", "/v1/charges/a@b", None, "parameter_invalid"),
-        ("POST", "/v1/disputes", "{", "body_unreadable"),
-        ("POST", "/v1/disputes", "null", "body_unreadable"),
-        ("POST", "/v1/disputes", '"C1"', "body_unreadable"),
-        ("POST", "/v1/disputes", "[" * 60_000, "body_unreadable"),
-        ("POST", "/v1/disputes", '{"case": "' + "C" * 90_000 + '"}', "body_unreadable"),
-        ("POST", "/v1/disputes", '{"case": "\\ud800"}', "body_unreadable"),
-        ("POST", "/v1/disputes", '{"case": NaN}', "body_unreadable"),
-        ("POST", "/v1/disputes", '{"case": 1e999}', "body_unreadable"),
-        ("POST", "/v1/disputes", '{"case": ' + "9" * 5000 + "}", "body_unreadable"),
-    ],
-)
-def test_bad_input_is_refused_in_one_form_and_stores_nothing(
-    method: str, path: str, body: str | None, expected: str
-) -> None:
-    api = an_api()
-    answered = api.request(method, path, ACME, body=body, headers={"idempotency-key": "k"})
-    error = answered.body["error"]
-    assert (answered.code, error["type"], answered.status) == (expected, KINDS[expected].type, KINDS[expected].status)
-    assert (error["request_id"], error["doc_url"]) == ("req-1", f"/v1/openapi.json#/x-errors/{expected}")
-    assert (api.facts, api.repetitions.records) == ([], {})
-
-
-@given(st.binary(max_size=200))
-def test_no_body_whatever_breaks_the_api(body: bytes) -> None:
-    text = base64.b64encode(body).decode()
-    for is_encoded, sent in ((True, text), (False, body.decode("latin-1"))):
-        answered = an_api().request(
-            "POST", "/v1/disputes", ACME, body=sent, headers={"idempotency-key": "k"}, is_encoded=is_encoded
-        )
-        assert answered.status == 400
-
-
-def test_a_rival_who_was_faster_is_told_as_something_to_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = an_api()
-
-    def overtaken(_: object) -> None:
-        raise Contention("overtaken")
-
-    monkeypatch.setattr(api.world.registry, "stop_payouts", overtaken)
-    answered = api.post("/v1/sending/stop", "operator", {"reason": "x"})
-    assert (answered.status, answered.code) == (503, "try_again")
-
-
-def test_a_bug_is_told_as_500_without_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = an_api()
-
-    def broken(_: object) -> None:
-        raise RuntimeError("secret detail")
-
-    monkeypatch.setattr(api.world.registry, "stop_payouts", broken)
-    answered = api.post("/v1/sending/stop", "operator", {"reason": "x"})
-    assert (answered.status, answered.code) == (500, "internal")
-    assert "secret" not in json.dumps(answered.body)
-
-
-def test_an_answer_that_is_not_what_its_view_says_is_a_bug_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = an_api()
-    monkeypatch.setattr(operators, "_sending", lambda: {"is_stopped": "perhaps", "by": "secret"})
-    answered = api.get("/v1/sending", "operator")
-    assert (answered.status, answered.code) == (500, "internal")
-    assert "secret" not in json.dumps(answered.body)
-
-
-def test_an_id_token_is_refused() -> None:
-    api = an_api()
-    answered = api.request("GET", "/v1/usage", ACME, claims={"token_use": "id"})
-    assert (answered.status, answered.code) == (401, "token_refused")

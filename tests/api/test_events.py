@@ -75,10 +75,35 @@ def test_an_expert_reviews_peers_in_its_own_name_only(api: ApiWorld) -> None:
 
 
 def test_an_expert_disputes_what_it_solved_and_nothing_else(api: ApiWorld) -> None:
-    disputed = [event("d1", "resolution.disputed", case, dispute="d") for case in ("maya-0", "noah-0", "none")]
+    disputed = [event("d1", "resolution.disputed", case, dispute="expert/d") for case in ("maya-0", "noah-0", "none")]
     answered = send(api, "expert:maya", disputed, client="acme")
     assert fates(answered) == ["accepted", "refused", "refused"]
     assert [it["error"]["code"] for it in answered.body["data"][1:]] == ["not_found"] * 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "name", "fate"),
+    [
+        ("expert:maya", "client/1/acme", "refused"),
+        ("expert:maya", "d1", "refused"),
+        ("expert:maya", "expert/1/maya", "accepted"),
+        ("client:acme", "expert/1/maya", "refused"),
+        ("client:acme", "d1", "accepted"),
+    ],
+)
+def test_no_party_names_its_dispute_as_the_others_so_that_one_decision_is_for_one(
+    api: ApiWorld, groups: str, name: str, fate: str
+) -> None:
+    answered = send(api, groups, event("d1", "resolution.disputed", "maya-0", dispute=name), client="acme")
+    assert fates(answered) == [fate]
+    error = answered.body["data"][0]["error"]
+    assert fate == "accepted" or (error["code"], error["param"]) == ("event_refused", "dispute")
+
+
+def test_a_client_says_nothing_under_an_experts_source(api: ApiWorld) -> None:
+    answered = send(api, "client:acme", [event() | {"source": "experts/maya"}, event() | {"source": "expertsystem"}])
+    assert fates(answered) == ["refused", "accepted"]
+    assert answered.body["data"][0]["error"]["param"] == "source"
 
 
 @pytest.mark.parametrize("role", ["finance", "operator"])
@@ -151,7 +176,7 @@ def test_a_tenant_that_calls_too_often_waits_and_a_full_bus_asks_to_try_again(
         patch.setattr(ApiWorld, "_put", refuse)
         assert send(api, "client:acme", event()).code == "try_again"
     for _ in range(CALLS_PER_MINUTE - 1):
-        api._count("acme", api.now)  # noqa: SLF001  # as other calls would
+        api._count("client:acme", api.now)  # noqa: SLF001  # as other calls would
     answered = send(api, "client:acme", event())
     assert (answered.code, answered.headers["Retry-After"]) == ("rate_limited", str(60 - api.now.second))
     assert fates(send(api, "client:globex", event())) == ["accepted"]

@@ -37,6 +37,13 @@ def test_another_cursor_is_refused(said: object) -> None:
     assert (refused.value.code, refused.value.param) == ("cursor_invalid", "cursor")
 
 
+@pytest.mark.parametrize("position", ["\ud800", "a\udfffb"])
+def test_a_cursor_with_what_no_key_can_be_is_refused(position: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        position_in("clients", cursor_at("clients", position), str)
+    assert refused.value.code == "cursor_invalid"
+
+
 @given(st.text(max_size=300))
 def test_no_text_is_taken_for_a_cursor_by_accident(text: str) -> None:
     with pytest.raises(ApiError):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # comes with aws-sam-translator
 from pydantic import BaseModel
 
 from functions.api import clients, experts, finance, operators, views, webhooks
@@ -83,6 +84,22 @@ def test_the_document_has_no_field_that_its_roles_are_not_shown() -> None:
         if view.__name__ in schemas:
             named = {field.alias or name for name, field in view.model_fields.items()}
             assert set(schemas[view.__name__]["properties"]) == named
+
+
+def test_every_operation_says_what_it_does_and_every_body_has_an_example_that_fits() -> None:
+    whole = document()
+    tags = {it["name"] for it in whole["tags"]}
+    for path, operations in whole["paths"].items():
+        for operation in operations.values():
+            assert operation["summary"].endswith("."), path
+            assert operation["description"], path
+            assert tags.issuperset(operation["tags"]), path
+            assert all(it["description"] for it in operation.get("parameters", ())), path
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                schema = media["schema"]
+                named = whole["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+                assert named["examples"], path
+                Draft202012Validator(named | {"components": whole["components"]}).validate(named["examples"][0])
 
 
 # -- what reads yield is in the table ----------------------------------------------------------------------------------

@@ -74,6 +74,12 @@ def test_a_secret_is_shown_to_the_request_that_made_it_and_its_repetitions_and_i
     assert "whsec_" not in json.dumps(remembered)
 
 
+def test_the_key_that_made_an_endpoint_makes_another_secret_when_it_rotates(api: ApiWorld) -> None:
+    first = api.post(HERE, ACME, {"url": "https://acme.example/new"}, key="k1").body
+    rotated = api.post(f"{HERE}/{first['id']}/rotate_secret", ACME, None, key="k1").body
+    assert (rotated["secrets"], rotated["secret"] == first["secret"]) == (2, False)
+
+
 def test_a_worker_that_dies_before_it_answers_leaves_an_endpoint_that_the_same_request_completes(api: ApiWorld) -> None:
     make = api.webhooks.make_secret
     api.webhooks.make_secret = lambda *_: None  # type: ignore[method-assign]  # it dies before

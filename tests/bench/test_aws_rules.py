@@ -2,7 +2,17 @@
 
 import pytest
 
-from bench.aws_rules import Index, Item, Units, item_size, lambda_usd_per_million, read_units, requests, write_units
+from bench.aws_rules import (
+    USD_PER_MILLION,
+    Index,
+    Item,
+    Units,
+    item_size,
+    lambda_usd_per_million,
+    read_units,
+    requests,
+    write_units,
+)
 
 KEYS_ONLY = Index(("shard", "due"), frozenset({"id", "shard", "due"}))
 EVERYTHING = Index(("shard",), None)
@@ -83,8 +93,9 @@ def test_a_read_counts_each_started_four_kilobytes_of_each_item_of_a_batch_or_of
     assert read_units(sizes, consistent=False).reads == alone / 2
 
 
-def test_a_million_units_cost_their_list_price() -> None:
-    assert (Units(writes=10, reads=4) + Units(writes=2)).usd_per_million == 12 * 0.625 + 4 * 0.125
+def test_units_add_up_and_a_million_cost_their_list_price() -> None:
+    assert (USD_PER_MILLION["write units"], USD_PER_MILLION["read units"]) == (0.625, 0.125)
+    assert Units(writes=10, reads=4) + Units(writes=2) == Units(writes=12, reads=4)
     assert (Units(writes=10) / 4).writes == 2.5
 
 

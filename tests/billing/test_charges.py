@@ -127,6 +127,25 @@ def test_what_was_given_back_before_is_taken_off_and_not_counted_again(amount: i
     assert credit_after_close(closed, "all", amount, earlier) == (credit, closed)
 
 
+@pytest.mark.parametrize(
+    ("counters", "discount", "credit"),
+    [
+        ({"billed": 800, "accrued": 1200, "discount": 300}, 60, 20),  # a volume came out lower: 0.80 less 0.60
+        ({"billed": 800, "accrued": 1200, "discount": 300}, 0, 60),
+        ({"billed": 800, "accrued": 1200, "discount": 300}, 81, 0),
+        ({"billed": 300, "accrued": 1200, "discount": 300}, 0, 0),  # discounts took all that was billed
+        ({"billed": 800, "accrued": 800, "discount": 300}, 60, 60),
+        ({"billed": 800, "accrued": 1200, "capped": 400, "discount": 300}, 60, 60),  # by the cap, not by the price
+    ],
+)
+def test_where_less_was_billed_than_accrued_a_credit_is_less_its_own_discount(
+    counters: dict[str, int], discount: int, credit: int
+) -> None:
+    closed = a_period(net=10, **counters)
+
+    assert credit_after_close(closed, "all", 60, discount=discount)[0] == credit
+
+
 @pytest.mark.parametrize("earlier", [None, 0])
 def test_a_rate_that_billed_nobody_gives_nothing_back(earlier: int | None) -> None:
     credit, after = credit_after_close(a_period(), "all", 99, earlier)

@@ -193,6 +193,12 @@ def test_in_a_currency_of_three_decimals_the_last_digit_is_carried() -> None:
     assert close.invoice.lines[-1] == InvoiceLine(LineKind.CARRIED, "to the next invoice", 1, -3)
 
 
+@pytest.mark.parametrize(("prepaid", "applied"), [(1053, 1050), (9, 0), (3549, 3540), (3550, 3550), (9999, 3550)])
+def test_in_a_currency_of_three_decimals_credits_are_used_in_tens(prepaid: int, applied: int) -> None:
+    close = close_period(a_contract(per_unit("0.355"), currency="BHD"), a_period(10, accrued=3550), 0, prepaid)
+    assert (close.prepaid, close.invoice.total) == (applied, 3550 - applied)
+
+
 def test_tax_is_rounded_once_half_away_from_zero() -> None:
     assert close_period(a_contract(tax_percent="2.5"), a_period(), 100).tax == 3
     assert close_period(a_contract(tax_percent="2.4"), a_period(), 100).tax == 2

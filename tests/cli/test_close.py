@@ -196,6 +196,12 @@ def test_nobody_closes_or_approves_without_a_name_and_nothing_is_accepted_that_m
     assert "somebody else approves" in office.approve(2, by="Ann")[0]
 
 
+def test_a_month_that_is_not_over_is_bad_usage_and_nothing_is_done(office: Office) -> None:
+    [said] = office.run(2, as_of=at("2026-03-31T12:00:00"), accepts={Step.PARKED: "in a hurry"})
+    assert said.startswith("2026-03 can be closed from 2026-04-02T00:00:00Z on")
+    assert office.world.store.month_close(MARCH).done == ()
+
+
 def test_whoever_is_overtaken_all_the_time_exits_with_1(office: Office) -> None:
     def rival(_: Changes) -> None:
         raise Contention("overtaken")

@@ -1,14 +1,11 @@
 """`solvent contract`, and `solvent apply` of changed prices: what is said, and with which exit code."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from billing.contracts import Contract, ContractHistory
 from billing.periods import Period, PeriodState, PeriodStatus, RateCounter
@@ -21,6 +18,7 @@ from cli.versions import check, history
 from infra.aws.registry import DynamoRegistry
 from settlement.apply import CurrentTerms, Kind
 from settlement.registry import Client
+from tests.commands import said, write_yaml
 from tests.memory_store import MemoryStore
 from tests.terms_registry import FakeRegistry
 from tests.world import GRADUATED, a_contract, per_unit
@@ -81,16 +79,8 @@ EXPECTED = [
 ]
 
 
-def said(run: Callable[[Console], int]) -> tuple[int, str]:
-    out = StringIO()
-    return run(Console(file=out, width=100)), out.getvalue()
-
-
-def a_file(folder: Path, text: str = NEW_VERSION, name: str = "contract.yaml") -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
+def a_file(folder: Path, text: str = NEW_VERSION, name: str = "contract") -> Path:
+    return write_yaml(folder, {name: text})
 
 
 def a_registry(*versions: Contract) -> FakeRegistry:
@@ -132,7 +122,7 @@ def test_contract_in_order_is_named(tmp_path: Path) -> None:
 
 
 def test_two_versions_of_one_month_in_two_files_collide(tmp_path: Path) -> None:
-    one, other = a_file(tmp_path, name="a.yaml"), a_file(tmp_path, NEW_VERSION.replace("1.09", "1.19"), "b.yaml")
+    one, other = a_file(tmp_path, name="a"), a_file(tmp_path, NEW_VERSION.replace("1.09", "1.19"), "b")
 
     code, lines = said(lambda console: check(read_contracts, [one, other], console))
 
@@ -270,7 +260,7 @@ def test_diff_of_a_client_without_a_contract_has_nothing_to_compare_with(tmp_pat
 def applied(
     folder: Path, registry: FakeRegistry, by: str | None = None, *, check_only: bool = False
 ) -> tuple[int, list[str]]:
-    a_file(folder, name="contracts/acme.yaml")
+    a_file(folder, name="contracts/acme")
     code, text = said(
         lambda console: apply_folder(folder, registry, AS_OF, console, check_only=check_only, identity=lambda: by)
     )
@@ -317,7 +307,7 @@ def test_check_prints_the_hash_under_which_it_would_wait(tmp_path: Path) -> None
 
 def test_price_change_by_nobody_writes_nothing_at_all(tmp_path: Path) -> None:
     registry = a_registry()
-    a_file(tmp_path, "id: globex\nname: G\nemail: g@g.example\n", "clients/globex.yaml")
+    a_file(tmp_path, "id: globex\nname: G\nemail: g@g.example\n", "clients/globex")
 
     code, lines = applied(tmp_path, registry)
 

@@ -1,20 +1,13 @@
 """`solvent credits` over a store in memory."""
 
-from dataclasses import dataclass
 from datetime import date
 from io import StringIO
 
 from rich.console import Console
 
 from cli.credits import buy, refund, show
-from tests.memory_store import MemoryRegistry, MemoryStore
+from tests.commands import Here
 from tests.world import World, a_contract
-
-
-@dataclass
-class Here:
-    store: MemoryStore
-    registry: MemoryRegistry
 
 
 def a_place() -> tuple[World, Here, StringIO, Console]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.terms_files import BrokenFiles, read_doors
+from cli.terms_files import read_doors
+from cli.yaml_documents import BrokenFiles
 from events.adapters.rules import Attribute
 from events.adapters.systems import System
 

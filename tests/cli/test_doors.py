@@ -1,18 +1,15 @@
 """`solvent door` and `solvent import csv`: doors and secrets over moto, the API over a server of the test's own."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
 import boto3
 import pytest
-from moto import mock_aws
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -25,7 +22,10 @@ from cli.main import app
 from events.adapters.doors import Door
 from infra.aws.registry import DynamoRegistry
 from infra.aws.secrets import door_secrets
-from infra.aws.tables import RegistryItem, bind
+from infra.aws.tables import RegistryItem
+from tests.commands import printed, write_yaml
+from tests.dynamo_tables import moto_tables
+from tests.http_server import Heard, Reply, http_server
 
 ACME = "{id: acme, name: Acme, email: billing@acme.example}"
 ZENDESK = "{id: acme-zendesk, client: acme, system: zendesk, account: acme, secret: zendesk}"
@@ -36,28 +36,15 @@ fields: {case: Ticket, completed_at: Solved, agent: Agent}, agents: {others: emp
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Connection]:
+def here(tmp_path: Path) -> Iterator[Connection]:
     """A stack with three doors and no secret."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        bind("test", region="us-east-1")
-        RegistryItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    with moto_tables("test", RegistryItem):
         registry = DynamoRegistry()
         files = {"clients/acme": ACME, "doors/z": ZENDESK, "doors/f": FRESHDESK, "doors/a": ARCHIVE}
-        for name, text in files.items():
-            (tmp_path / "terms" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "terms" / f"{name}.yaml").write_text(text)
+        write_yaml(tmp_path / "terms", files)
         console = Console(file=StringIO())
         assert apply_folder(tmp_path / "terms", registry, date(2026, 10, 1), console, check_only=False) == 0
         yield Connection("test", cast("Any", None), registry, is_embedded=True)
-
-
-def call(command: Callable[..., int], *arguments: object, code: int = 0, **keywords: object) -> str:
-    out = StringIO()
-    assert command(*arguments, Console(file=out, width=250), **keywords) == code, out.getvalue()
-    return out.getvalue()
 
 
 def secret(value: str = "", *, key: bool = False, rotate: bool = False, finish: bool = False) -> Secret:
@@ -65,26 +52,26 @@ def secret(value: str = "", *, key: bool = False, rotate: bool = False, finish: 
 
 
 def test_doors_are_listed_with_what_they_lack_and_without_their_secrets(here: Connection) -> None:
-    call(doors.keep_secret, here, "acme-zendesk", secret("hush-hush"))
-    shown = json.loads(call(doors.list_doors, here, as_json=True))
+    printed(doors.keep_secret, here, "acme-zendesk", secret("hush-hush"))
+    shown = json.loads(printed(doors.list_doors, here, as_json=True))
     assert [(it["id"], it["webhooks"], it["polled"], it["state"]) for it in shown] == [
         ("acme-freshdesk", "/webhooks/acme-freshdesk", "ratings", "has no secret freshdesk, secret freshdesk-key"),
         ("acme-zendesk", "/webhooks/acme-zendesk", "", "ready"),
         ("archive", "", "", "ready"),
     ]
-    table = call(doors.list_doors, here, as_json=False)
+    table = printed(doors.list_doors, here, as_json=False)
     assert "acme-freshdesk" in table
     assert "hush-hush" not in table + json.dumps(shown)
 
 
 def test_a_secret_is_exchanged_while_both_are_valid(here: Connection) -> None:
-    call(doors.keep_secret, here, "acme-zendesk", secret(" first \n"))
+    printed(doors.keep_secret, here, "acme-zendesk", secret(" first \n"))
     assert door_secrets("test", "zendesk") == ("first",)
-    call(doors.keep_secret, here, "acme-zendesk", secret("second", rotate=True))
+    printed(doors.keep_secret, here, "acme-zendesk", secret("second", rotate=True))
     assert door_secrets("test", "zendesk") == ("second", "first")
-    call(doors.keep_secret, here, "acme-zendesk", secret(finish=True))
+    printed(doors.keep_secret, here, "acme-zendesk", secret(finish=True))
     assert door_secrets("test", "zendesk") == ("second",)
-    call(doors.keep_secret, here, "acme-freshdesk", secret("key:X", key=True))
+    printed(doors.keep_secret, here, "acme-freshdesk", secret("key:X", key=True))
     assert (door_secrets("test", "freshdesk"), door_secrets("test", "freshdesk-key")) == ((), ("key:X",))
     kept = boto3.client("secretsmanager").list_secrets()["SecretList"]
     assert {it["Name"] for it in kept} == {"test/doors/zendesk", "test/doors/freshdesk-key"}
@@ -106,8 +93,8 @@ def test_a_secret_is_exchanged_while_both_are_valid(here: Connection) -> None:
 def test_a_secret_that_cannot_be_kept_is_refused_with_what_to_do(
     here: Connection, door: str, given: Secret, said: str
 ) -> None:
-    call(doors.keep_secret, here, "acme-freshdesk", secret("there"))
-    assert said in call(doors.keep_secret, here, door, given, code=2)
+    printed(doors.keep_secret, here, "acme-freshdesk", secret("there"))
+    assert said in printed(doors.keep_secret, here, door, given, code=2)
     assert door_secrets("test", "freshdesk") == ("there",)
 
 
@@ -132,6 +119,7 @@ class Api:
     taken: list[Mapping[str, Any]] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     refuse: str = ""
+    waited: list[float] = field(default_factory=list)
 
     def answer(self, events: list[Mapping[str, Any]]) -> tuple[int, Any]:
         self.calls.append(len(events))
@@ -146,26 +134,14 @@ class Api:
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Api, EventsApi]]:
     made = Api()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            assert (self.path, self.headers["Authorization"]) == ("/v1/events", "Bearer token")
-            status, body = made.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            self.send_header("Retry-After", "3")
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+    def answer(heard: Heard) -> Reply:
+        assert (heard.path, heard.headers["authorization"]) == ("/v1/events", "Bearer token")
+        status, body = made.answer(json.loads(heard.body))
+        return status, {"Retry-After": "3"}, json.dumps(body).encode()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    waited: list[float] = []
-    monkeypatch.setattr(import_events.time, "sleep", waited.append)  # type: ignore[attr-defined]  # the module
-    made.waited = waited  # type: ignore[attr-defined]  # for the one test that looks
-    yield made, EventsApi(f"http://127.0.0.1:{server.server_port}", "token")
-    server.shutdown()
-    server.server_close()
+    monkeypatch.setattr(import_events.time, "sleep", made.waited.append)  # type: ignore[attr-defined]  # the module
+    with http_server(answer) as url:
+        yield made, EventsApi(url, "token")
 
 
 def export(folder: Path, rows: int, *more: str) -> Path:
@@ -178,7 +154,7 @@ def test_an_export_is_sent_a_hundred_events_at_a_time(
     here: Connection, api: tuple[Api, EventsApi], tmp_path: Path
 ) -> None:
     server, client = api
-    said = call(import_csv, here, export(tmp_path, 230), "archive", client, skip=0)
+    said = printed(import_csv, here, export(tmp_path, 230), "archive", client, skip=0)
     assert "230 facts sent, 0 of them refused, 0 rows not readable" in said
     assert server.calls == [100, 100, 30]
     assert [it["subject"] for it in server.taken] == [f"T{n}" for n in range(230)]
@@ -190,7 +166,7 @@ def test_rows_that_cannot_be_read_and_facts_that_are_refused_are_told_and_stop_n
 ) -> None:
     server, client = api
     server.refuse = "T1:completed:2026-03-02T10:00:00Z"
-    said = call(import_csv, here, export(tmp_path, 3, "T3;soon;Ann", "T4"), "archive", client, skip=0, code=1)
+    said = printed(import_csv, here, export(tmp_path, 3, "T3;soon;Ann", "T4"), "archive", client, skip=0, code=1)
     assert "export.csv:5: Solved: not a time" in said
     assert "export.csv:6: row: 1 columns" in said
     assert "T1:completed:2026-03-02T10:00:00Z: malformed: time" in said
@@ -202,23 +178,23 @@ def test_a_busy_api_is_asked_again_and_one_that_stays_so_ends_with_where_to_go_o
 ) -> None:
     server, client = api
     server.answers = [429, 503]
-    call(import_csv, here, export(tmp_path, 150), "archive", client, skip=0)
-    assert server.waited == [3, 3]  # type: ignore[attr-defined]  # see the fixture
+    printed(import_csv, here, export(tmp_path, 150), "archive", client, skip=0)
+    assert server.waited == [3, 3]
     server.taken.clear()
     server.answers = [503] * 6
-    said = call(import_csv, here, tmp_path / "export.csv", "archive", client, skip=100, code=1)
+    said = printed(import_csv, here, tmp_path / "export.csv", "archive", client, skip=100, code=1)
     assert "the API answered 503: not now. 100 facts were sent; go on with --skip 100" in said
-    call(import_csv, here, tmp_path / "export.csv", "archive", client, skip=100)
+    printed(import_csv, here, tmp_path / "export.csv", "archive", client, skip=100)
     assert [it["subject"] for it in server.taken] == [f"T{n}" for n in range(100, 150)]
 
 
 def test_what_is_no_export_of_the_door_is_refused(here: Connection, api: tuple[Api, EventsApi], tmp_path: Path) -> None:
     client = api[1]
     (tmp_path / "other.csv").write_text("Id;Date\n1;2\n")
-    assert "no column Ticket" in call(import_csv, here, tmp_path / "other.csv", "archive", client, skip=0, code=2)
+    assert "no column Ticket" in printed(import_csv, here, tmp_path / "other.csv", "archive", client, skip=0, code=2)
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    call(import_csv, here, tmp_path / "binary.csv", "archive", client, skip=0, code=2)
-    assert "there is no door x" in call(import_csv, here, tmp_path / "other.csv", "x", client, skip=0, code=2)
-    zendesk = call(import_csv, here, tmp_path / "other.csv", "acme-zendesk", client, skip=0, code=2)
+    printed(import_csv, here, tmp_path / "binary.csv", "archive", client, skip=0, code=2)
+    assert "there is no door x" in printed(import_csv, here, tmp_path / "other.csv", "x", client, skip=0, code=2)
+    zendesk = printed(import_csv, here, tmp_path / "other.csv", "acme-zendesk", client, skip=0, code=2)
     assert "other.csv" in zendesk
     assert isinstance(here.registry.doors()["archive"], Door)

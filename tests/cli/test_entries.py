@@ -4,24 +4,23 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 from typing import cast
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.connection import Connection, TimeNotTaken
 from cli.entries import approve_entry, list_entries, propose_entry, read_entry, reverse_entry, withdraw_entry
 from cli.main import app
 from cli.printing import Form
-from cli.terms_files import BrokenFiles
+from cli.yaml_documents import BrokenFiles
 from infra.aws.registry import DynamoRegistry
 from infra.aws.store import DynamoStore
 from ledger.money import Currency
 from settlement.manual_entries import ManualLine
 from settlement.ports import Changes, Contention
+from tests.commands import printed
 from tests.memory_store import MemoryStore
 from tests.world import World, at
 
@@ -46,9 +45,7 @@ def written(folder: Path, text: str = FEE) -> Path:
 
 def told(command: Callable[..., int], *arguments: object, code: int = 0, **options: bool) -> list[str]:
     """What a command prints that ends with `code`, line by line."""
-    out = StringIO()
-    assert command(*arguments, Console(file=out, width=250), **options) == code, out.getvalue()
-    return out.getvalue().splitlines()
+    return printed(command, *arguments, code=code, **options).splitlines()
 
 
 def proposed(store: MemoryStore, folder: Path) -> str:

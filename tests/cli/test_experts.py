@@ -1,24 +1,21 @@
 """`solvent expert` over a store, a registry and a Stripe in memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from io import StringIO
 from pathlib import Path
-from typing import cast
 
 import pytest
-from rich.console import Console
 
 from cli import experts
-from cli.connection import Connection
 from payouts.policy import PayoutPolicy
 from settlement.expert_status import ExpertStatus, GatePassed
 from settlement.ports import Contention
 from settlement.registry import Gate
 from settlement.stripe_port import AccountStatus, StripeBusy, TransfersCapability
+from tests.commands import Here, printed
 from tests.fake_stripe import FakeStripe
-from tests.memory_store import MemoryRegistry, MemoryStore
+from tests.memory_store import MemoryRegistry
 from tests.world import World, a_plan, an_expert, at
 
 MONDAY = at("2026-03-16")
@@ -42,16 +39,6 @@ class BusyRegistry(MemoryRegistry):
 
 
 @dataclass
-class Here:
-    store: MemoryStore
-    registry: MemoryRegistry
-    fake: FakeStripe = field(default_factory=FakeStripe)
-
-    def stripe(self) -> FakeStripe:
-        return self.fake
-
-
-@dataclass
 class Place:
     """Maya has 5.90 that matured and 0.59 that has not, a Stripe account, and all gates but training."""
 
@@ -59,17 +46,12 @@ class Place:
 
     def call(self, command: Callable[..., int], *arguments: object, code: int = 0) -> list[str]:
         """What a command prints that ends with `code`, line by line."""
-        out = StringIO()
-        console = Console(file=out, width=200)
-        assert command(cast("Connection", self.here), *arguments, console) == code, out.getvalue()
-        return [line.rstrip() for line in out.getvalue().splitlines()]
+        return [line.rstrip() for line in printed(command, self.here, *arguments, code=code).splitlines()]
 
     def show(self, expert: str = "maya", code: int = 0) -> list[str]:
         """What is shown of an expert, with single blanks."""
-        out = StringIO()
-        console = Console(file=out, width=200)
-        assert experts.show(self.here.store, self.here.registry, expert, MONDAY, console) == code
-        return [" ".join(line.split()) for line in out.getvalue().splitlines()]
+        shown = printed(experts.show, self.here.store, self.here.registry, expert, MONDAY, code=code)
+        return [" ".join(line.split()) for line in shown.splitlines()]
 
     def status(self, expert: str = "maya") -> ExpertStatus:
         return self.here.registry.statuses([expert])[expert]

@@ -11,12 +11,15 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from cli import finance_answers
 from cli.connection import CannotStart
 from cli.finance_app import Format, finance_app
 from cli.printing import ROWS_SHOWN
 from infra.exports import export_ledger, open_export
+from infra.exports.folders import LocalFolder
+from infra.exports.proof import verify_export
 from infra.formats import FORMATS
-from ledger.accounts import BANK_CASH, STRIPE_BALANCE, client_unbilled, expert_in_transit
+from ledger.accounts import BANK_CASH, REVENUE_CREDITS, STRIPE_BALANCE, client_unbilled, expert_in_transit
 from ledger.books import append
 from ledger.entries import PLATFORM_BOOK, Entry, EntryId, client_book, evidence, postings
 from ledger.posting_rules import Reason
@@ -51,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def run(folder: Path, *words: str) -> tuple[int, str]:
+def run(folder: Path | str, *words: str) -> tuple[int, str]:
     result = CliRunner().invoke(finance_app, [*words, "--export", str(folder)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -126,6 +129,13 @@ def test_statement_of_an_account_that_cannot_be_is_refused(folder: Path) -> None
     assert "'client/acme/receivables' is not in the chart of accounts" in " ".join(text.split())
 
 
+def test_statement_from_a_day_behind_its_last_is_refused(folder: Path) -> None:
+    code, text = run(folder, "statement", "bank/cash", "--from", "2026-04-02", "--to", "2026-04-01")
+
+    assert (code, text) == (2, "--from 2026-04-02 is behind --to 2026-04-01; exchange them\n")
+    assert run(folder, "statement", "bank/cash", "--from", "2026-04-03", "--to", "2026-04-03")[0] == 0
+
+
 def test_query_reads_tables_and_views(folder: Path) -> None:
     found = rows(folder, "query", "SELECT reason, count(*) AS n FROM entries WHERE month = '2026-04' GROUP BY reason")
 
@@ -133,6 +143,17 @@ def test_query_reads_tables_and_views(folder: Path) -> None:
     assert rows(folder, "query", "SELECT client, bucket FROM ageing", "--as-of", "2026-05-03") == [
         {"client": "acme", "bucket": "1 to 30"}
     ]
+
+
+def test_columns_of_one_name_are_all_there(folder: Path) -> None:
+    assert rows(folder, "query", "SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a") == [
+        {"a": 1, "a_2": 2, "a_2_2": 3, "a_3": 4}
+    ]
+
+
+def test_query_without_a_question_is_refused(folder: Path) -> None:
+    for nothing in ("", " ", "/* nothing */"):
+        assert run(folder, "query", nothing) == (2, "there is no question; give a SELECT\n")
 
 
 def test_query_that_is_no_sql_is_refused(folder: Path) -> None:
@@ -163,6 +184,17 @@ def test_margins_are_told_by_month_with_their_percentage(folder: Path) -> None:
     assert (acme["margin"], acme["margin_percent"]) == ("40.40", "40.4")
     assert by_skill == {None: "99.00", "tax": "0.99"}
     assert by_expert == {"maya": ("59.00", "40.4"), "noah": ("0.59", "40.4")}
+
+
+def test_there_is_no_percentage_of_what_was_given_back(tmp_path: Path) -> None:
+    world, on = World(), date(2026, 4, 3)
+    back = postings([(client_unbilled("acme"), -100), (REVENUE_CREDITS, 100)], "USD")
+    post(world, Entry(EntryId("manual:1"), client_book("acme"), Reason.MANUAL, back, on, evidence({})))
+    export_ledger(world.store, tmp_path / "export")
+
+    (acme,) = rows(tmp_path / "export", "margin")
+
+    assert (acme["revenue"], acme["margin"], acme["margin_percent"]) == ("-1.00", "-1.00", None)
 
 
 def test_accruals_ageing_and_liabilities_are_the_views(folder: Path) -> None:
@@ -210,6 +242,22 @@ def test_formats_prints_what_it_wrote(folder: Path, tmp_path: Path) -> None:
     assert (code, "BHD has 3 decimals" in text) == (1, True)
 
 
+def test_formats_of_an_empty_ledger_says_that_there_is_nothing(tmp_path: Path) -> None:
+    export_ledger(World().store, tmp_path / "export")
+
+    code, text = run(tmp_path / "export", "formats", "--format", "csv", "--to", str(tmp_path / "books"))
+
+    assert (code, text) == (0, "The ledger is empty; nothing was written.\n")
+
+
+def test_report_reads_the_export_that_the_environment_names(folder: Path, tmp_path: Path) -> None:
+    page, words = tmp_path / "report.html", ["report", "--month", "2026-03", "--to", str(tmp_path / "report.html")]
+
+    result = CliRunner().invoke(finance_app, words, env={"SOLVENT_EXPORT": str(folder)})
+
+    assert (result.exit_code, "March 2026" in page.read_text()) == (0, True)
+
+
 def test_every_format_has_its_name_on_the_command_line() -> None:
     assert [it.value for it in Format] == list(FORMATS)
 
@@ -217,6 +265,27 @@ def test_every_format_has_its_name_on_the_command_line() -> None:
 def test_folder_without_an_export_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="holds no export; make one with `solvent finance export"):
         run(tmp_path, "ageing")
+
+
+def test_export_in_a_bucket_is_copied_and_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[tuple[str, str]]()
+
+    def bucket(name: str, prefix: str) -> LocalFolder:
+        asked.append((name, prefix))
+        return LocalFolder(folder)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(finance_answers, "BucketFolder", bucket)
+
+    result = CliRunner().invoke(finance_app, ["query", "FROM entries", "--csv", "--export", "s3://books/ledger"])
+
+    assert (result.exit_code, len(result.output.splitlines())) == (0, len(rows(folder, "query", "FROM entries")) + 1)
+    assert asked == [("books", "ledger/")]
+    assert verify_export(tmp_path / "build/mirrors/books/ledger", None) == verify_export(folder, None)
+
+    monkeypatch.setattr(finance_answers, "BucketFolder", lambda *_: LocalFolder(tmp_path / "nothing"))
+    with pytest.raises(CannotStart, match=r"s3://empty/ledger holds no export; a stack writes one"):
+        run("s3://empty/ledger", "ageing")
 
 
 def test_json_and_csv_at_once_is_bad_usage(folder: Path) -> None:

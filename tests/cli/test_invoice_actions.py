@@ -1,6 +1,5 @@
 """`solvent invoice void`, `reissue` and `settle` over a store and a Stripe in memory."""
 
-from dataclasses import dataclass, field
 from io import StringIO
 
 from rich.console import Console
@@ -12,24 +11,14 @@ from cli.invoice_actions import reissue, settle, void
 from settlement.invoicing import follow_unfinished
 from settlement.movements import record_movements
 from settlement.stripe_port import MovementKind, StripeBusy
+from tests.commands import Here
 from tests.fake_stripe import FakeStripe, a_movement
-from tests.memory_store import MemoryRegistry, MemoryStore
 from tests.world import World, at
 
 
 class BusyStripe(FakeStripe):
     def void_invoice(self, invoice: Invoice) -> None:
         raise StripeBusy(f"not now: {invoice.id}")
-
-
-@dataclass
-class Here:
-    store: MemoryStore
-    registry: MemoryRegistry
-    fake: FakeStripe = field(default_factory=FakeStripe)
-
-    def stripe(self) -> FakeStripe:
-        return self.fake
 
 
 def a_place() -> tuple[Here, StringIO, Console]:

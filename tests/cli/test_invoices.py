@@ -2,15 +2,12 @@
 
 import csv
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from billing.invoices import Invoice, InvoiceStatus, LineKind, Payment, PaymentFailure
@@ -21,6 +18,7 @@ from ledger.entries import Book, evidence
 from ledger.money import Currency, parse_decimal
 from settlement.described import exact_price, standing
 from settlement.invoice_preview import preview_invoice
+from tests.commands import printed
 from tests.world import RATING, World, a_contract, a_plan, at, per_unit
 
 MARCH = Period("2026-03")
@@ -32,20 +30,14 @@ def a_world(price: object = None, **terms: object) -> World:
     return World(contract=a_contract(price, **(TERMS | terms)), plan=a_plan(base=fixed))  # type: ignore[arg-type]
 
 
-def printed(command: Callable[[Console], int], code: int = 0) -> str:
-    out = StringIO()
-    assert command(Console(file=out, width=160)) == code
-    return out.getvalue()
-
-
 def shown(world: World, period: str | None = MARCH, as_of: str = "2026-03-20", code: int = 0) -> str:
     wanted = (Period(period) if period else None, at(as_of))
-    return printed(lambda console: preview(world.store, world.registry, "acme", wanted, console), code)
+    return printed(preview, world.store, world.registry, "acme", wanted, code=code)
 
 
 def as_data(world: World, period: str = MARCH) -> dict[str, object]:
     wanted = (Period(period), at("2026-03-20"))
-    text = printed(lambda it: preview(world.store, world.registry, "acme", wanted, it, as_json=True))
+    text = printed(preview, world.store, world.registry, "acme", wanted, as_json=True)
     found = json.loads(text)
     assert isinstance(found, dict)
     return found
@@ -106,7 +98,7 @@ def test_a_closed_period_or_one_without_a_contract_has_no_preview() -> None:
     assert "2026-03 is closed" in shown(world, code=2)
     assert "no contract in force in 2026-02" in shown(world, "2026-02", code=2)
     wanted = (MARCH, at("2026-03-20"))
-    text = printed(lambda it: preview(world.store, world.registry, "globex", wanted, it), 2)
+    text = printed(preview, world.store, world.registry, "globex", wanted, code=2)
     assert "no contract for globex" in text
 
 
@@ -152,7 +144,7 @@ def test_the_list_has_every_invoice_with_what_was_paid_and_what_is_owed() -> Non
         ("tokyo", MARCH): an_invoice(client="tokyo", currency=Currency("JPY"), due_on=None),
     }
     day = date(2026, 5, 3)
-    text = printed(lambda console: list_invoices(world.store, None, day, console))
+    text = printed(list_invoices, world.store, None, day)
     rows = [line.split() for line in text.splitlines()[2:]]
     assert rows[0] == [
         "acme",
@@ -170,7 +162,7 @@ def test_the_list_has_every_invoice_with_what_was_paid_and_what_is_owed() -> Non
         "in_1",
     ]
     assert rows[1] == ["tokyo", "2026-03", "open", "1000", "0", "0", "0", "1000", "JPY", "-", "-"]
-    (one,) = json.loads(printed(lambda it: list_invoices(world.store, "acme", day, it, as_json=True)))
+    (one,) = json.loads(printed(list_invoices, world.store, "acme", day, as_json=True))
     assert (one["standing"], one["is_overdue"], one["owed_minor"]) == ("overdue, partly paid", True, 500)
 
 
@@ -179,7 +171,7 @@ def test_the_list_has_every_invoice_with_what_was_paid_and_what_is_owed() -> Non
 
 def written(world: World, folder: Path) -> list[dict[str, str]]:
     wanted = ("acme", MARCH)
-    printed(lambda console: write_evidence(world.store, world.registry, wanted, folder, console))
+    printed(write_evidence, world.store, world.registry, wanted, folder)
     with (folder / "invoice-acme-2026-03.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -259,7 +251,7 @@ def test_evidence_that_does_not_sum_leaves_the_file_of_before_and_nothing_else(t
     before = (tmp_path / "invoice-acme-2026-03.csv").read_text()
     world.store.journal[Book("client/acme")].pop(0)
     wanted = ("acme", MARCH)
-    text = printed(lambda it: write_evidence(world.store, world.registry, wanted, tmp_path, it), 1)
+    text = printed(write_evidence, world.store, world.registry, wanted, tmp_path, code=1)
     assert "invoice:acme:2026-03" in text
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("invoice-acme-2026-03.csv", before)]
 
@@ -270,7 +262,7 @@ def test_an_open_period_or_an_unknown_client_is_refused_and_writes_nothing(tmp_p
     for client, why in (("acme", "not closed"), ("globex", "no contract for globex")):
         wanted = (client, MARCH)
         folder = tmp_path / client
-        text = printed(lambda it, to=folder, of=wanted: write_evidence(world.store, world.registry, of, to, it), 2)  # type: ignore[misc]
+        text = printed(write_evidence, world.store, world.registry, wanted, folder, code=2)
         assert why in text
     assert list(tmp_path.iterdir()) == []
 

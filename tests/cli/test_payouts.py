@@ -4,13 +4,9 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from io import StringIO
-from typing import cast
 
 import boto3
 import pytest
-from moto import mock_aws
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import payout_actions, payouts
@@ -30,6 +26,8 @@ from settlement.ports import Changes, Contention, PayoutRun
 from settlement.registry import Gate
 from settlement.send_payouts import send_payout
 from settlement.stripe_port import NotEnoughFunds, TransfersCapability
+from tests.commands import printed
+from tests.dynamo_tables import moto_tables
 from tests.fake_stripe import FakeStripe
 from tests.memory_store import MemoryRegistry, MemoryStore
 from tests.world import World, a_plan, an_expert, at
@@ -63,17 +61,12 @@ class Place:
 
     def call(self, command: Callable[..., int], *arguments: object, code: int = 0) -> list[str]:
         """What a command prints that ends with `code`, line by line."""
-        out = StringIO()
-        assert command(cast("Connection", self.here), *arguments, Console(file=out, width=200)) == code, out.getvalue()
-        return out.getvalue().splitlines()
+        return printed(command, self.here, *arguments, code=code).splitlines()
 
     def look(self, command: Callable[..., int], *arguments: object, code: int = 0, as_json: bool = False) -> str:
         """The same for a command that only looks."""
-        out = StringIO()
-        console = Console(file=out, width=200)
         keywords = {"as_json": True} if as_json else {}
-        assert command(self.here.store, *arguments, console, **keywords) == code, out.getvalue()
-        return out.getvalue()
+        return printed(command, self.here.store, *arguments, code=code, **keywords)
 
     def payout(self, id_: str = MAYA) -> Payout:
         return self.here.store.stored_payouts[id_]
@@ -496,11 +489,8 @@ def test_a_quote_where_nothing_is_paid_at_once_is_refused() -> None:
 # -- the command itself ------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_for_reaches_the_stacks_queue_as_its_function_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+def test_what_is_asked_for_reaches_the_stacks_queue_as_its_function_reads_it() -> None:
+    with moto_tables("pay"):
         client = boto3.client("sqs")
         url = client.create_queue(QueueName="pay-payouts")["QueueUrl"]
         queue_of.cache_clear()

@@ -1,14 +1,11 @@
 """`solvent plan`, and `solvent apply` of changed pay: what is said, and with which exit code."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from cli import approvals, plans
 from cli.apply import apply_folder
@@ -18,6 +15,7 @@ from events.facts import CaseId
 from payouts.plans import PlanHistory
 from settlement.apply import CurrentTerms, Kind
 from settlement.cases import fact_key
+from tests.commands import said, write_yaml
 from tests.terms_registry import FakeRegistry
 from tests.world import RATING, World, a_contract, a_plan, an_expert, at
 
@@ -78,16 +76,8 @@ response_bonus:
 EVENING = {"id": "evening", "kind": "weekly", "windows": [{"days": ["mon"], "from": "18:00", "to": "22:00"}]}
 
 
-def said(run: Callable[[Console], int]) -> tuple[int, str]:
-    out = StringIO()
-    return run(Console(file=out, width=120)), out.getvalue()
-
-
-def a_file(folder: Path, text: str = NEW_VERSION, name: str = "plan.yaml") -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
+def a_file(folder: Path, text: str = NEW_VERSION, name: str = "plan") -> Path:
+    return write_yaml(folder, {name: text})
 
 
 def registry_of(world: World) -> FakeRegistry:
@@ -136,7 +126,7 @@ def test_what_is_named_twice_is_named_with_its_place(tmp_path: Path) -> None:
 
 
 def test_plan_in_order_is_named_and_two_of_one_day_collide(tmp_path: Path) -> None:
-    one, other = a_file(tmp_path, name="a.yaml"), a_file(tmp_path, NEW_VERSION.replace("65", "66"), "b.yaml")
+    one, other = a_file(tmp_path, name="a"), a_file(tmp_path, NEW_VERSION.replace("65", "66"), "b")
 
     assert said(lambda console: check(read_plans, [one], console)) == (
         0,
@@ -276,7 +266,7 @@ def test_diff_of_a_plan_that_has_nothing_to_compare_with_is_refused(tmp_path: Pa
 
 def test_changed_plan_is_proposed_by_one_and_approved_by_another_and_its_history_says_so(tmp_path: Path) -> None:
     registry = registry_of(World(contract=a_contract(calendars=[EVENING])))
-    a_file(tmp_path, name="pay_plans/standard.yaml")
+    a_file(tmp_path, name="pay_plans/standard")
 
     def applied(by: str | None) -> tuple[int, str]:
         return said(
@@ -314,7 +304,7 @@ def test_changed_plan_is_proposed_by_one_and_approved_by_another_and_its_history
 
 def test_first_version_of_a_plan_needs_nobody_else_and_says_who_applied_it(tmp_path: Path) -> None:
     registry = FakeRegistry()
-    a_file(tmp_path, name="pay_plans/standard.yaml")
+    a_file(tmp_path, name="pay_plans/standard")
 
     code, _ = said(
         lambda console: apply_folder(tmp_path, registry, AS_OF, console, check_only=False, identity=lambda: "alice")

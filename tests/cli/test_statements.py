@@ -2,14 +2,11 @@
 
 import csv
 import json
-from collections.abc import Callable
 from datetime import date
 from io import StringIO
-from typing import Any
 
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -24,6 +21,7 @@ from payouts.payouts import Payout
 from payouts.statements import Span
 from settlement.ports import Changes, HoldChange
 from settlement.send_payouts import send_payout
+from tests.commands import printed
 from tests.fake_stripe import FakeStripe
 from tests.world import World, a_plan, an_expert, at
 
@@ -43,23 +41,13 @@ def a_paid_world(country: str = "US") -> World:
     return world
 
 
-def printed(command: Callable[[Console], int], code: int = 0) -> str:
-    out = StringIO()
-    assert command(Console(file=out, width=200)) == code
-    return out.getvalue()
-
-
 def shown(world: World, form: Form = Form(), span: str = "2026-03", expert: str = "maya", code: int = 0) -> str:  # noqa: B008  # frozen
     wanted = (expert, span_wanted(span, (None, None), date(2026, 3, 12)), at("2026-03-12"))
-    return printed(lambda console: statement(world.store, world.registry, wanted, form, console), code)
+    return printed(statement, world.store, world.registry, wanted, form, code=code)
 
 
 def report(world: World, form: Form = Form(), year: int = 2026, code: int = 0) -> str:  # noqa: B008  # frozen
-    return printed(lambda console: tax_report(world.store, world.registry, year, form, console), code)
-
-
-def as_data(text: str) -> Any:  # noqa: ANN401  # JSON
-    return json.loads(text)
+    return printed(tax_report, world.store, world.registry, year, form, code=code)
 
 
 # -- which days --------------------------------------------------------------------------------------------------------
@@ -116,7 +104,7 @@ def test_the_statement_shows_every_line_the_payout_what_is_held_and_the_year() -
 
 
 def test_json_has_the_documented_keys_with_amounts_in_minor_units() -> None:
-    data = as_data(shown(a_paid_world(), Form(as_json=True)))
+    data = json.loads(shown(a_paid_world(), Form(as_json=True)))
     assert (data["expert"], data["from"], data["to"], data["as_of"]) == (
         "maya",
         "2026-03-01",
@@ -214,7 +202,7 @@ def test_the_tax_report_as_csv_has_the_year_and_its_quarters() -> None:
 
 
 def test_the_tax_report_as_json_has_the_verdict_with_each_expert() -> None:
-    [row] = as_data(report(a_paid_world("DE"), Form(as_json=True)))
+    [row] = json.loads(report(a_paid_world("DE"), Form(as_json=True)))
     assert (row["expert"], row["country"], row["regime"], row["threshold_minor"]) == ("maya", "DE", "DAC7", None)
     assert (row["is_reportable"], row["paid"][0]["activities"]) == (True, 10)
 
@@ -223,11 +211,11 @@ def test_what_nobody_knows_is_said_loudly_and_the_report_exits_with_one() -> Non
     world = a_paid_world("JP")
     assert "no reporting rule is known for JP" in report(world, code=1)
     assert "Not known of 1" in report(world, code=1)
-    assert as_data(report(world, Form(as_json=True), code=1))[0]["is_reportable"] is None
+    assert json.loads(report(world, Form(as_json=True), code=1))[0]["is_reportable"] is None
 
 
 def test_a_year_in_which_nothing_was_paid_has_no_rows() -> None:
-    assert as_data(report(a_paid_world(), Form(as_json=True), year=2027)) == []
+    assert json.loads(report(a_paid_world(), Form(as_json=True), year=2027)) == []
 
 
 def test_json_and_csv_at_once_are_refused_before_anything_is_read() -> None:

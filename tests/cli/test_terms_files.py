@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from cli.apply import apply_folder
-from cli.terms_files import BrokenFiles, read_folder
+from cli.terms_files import read_folder
+from cli.yaml_documents import BrokenFiles
 from settlement.apply import CurrentTerms, Kind
 from settlement.registry import Gate
 from tests.terms_registry import FakeRegistry

@@ -1,31 +1,30 @@
 """`solvent webhooks` over moto's tables, queue and secrets: single-threaded, and no transaction."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
 import boto3
 import pytest
-from moto import mock_aws
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cli import webhooks
 from cli.apply import apply_folder
 from cli.connection import Connection
 from cli.main import app
+from infra.aws.items import announcement_item
 from infra.aws.registry import DynamoRegistry
 from infra.aws.secrets import webhook_secrets
-from infra.aws.store import _announcement_item
-from infra.aws.tables import AnnouncementItem, DeliveryItem, RegistryItem, bind
+from infra.aws.tables import AnnouncementItem, DeliveryItem, RegistryItem
 from infra.webhooks import queueing
 from infra.webhooks.deliveries import keep_delivery
 from settlement.announcements import Announcement
 from settlement.webhooks import Delivery, DeliveryState, webhook_id
+from tests.commands import printed, said, write_yaml
+from tests.dynamo_tables import moto_tables
 from tests.terms_registry import FakeRegistry
 
 AT = datetime(2026, 10, 5, 12, tzinfo=UTC)
@@ -60,39 +59,23 @@ TOLD = tuple(
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Connection]:
+def here(tmp_path: Path) -> Iterator[Connection]:
     """A stack with two endpoints, and three alerts in the table."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        bind("test", region="us-east-1")
-        for table in (RegistryItem, AnnouncementItem, DeliveryItem):
-            table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    with moto_tables("test", RegistryItem, AnnouncementItem, DeliveryItem):
         boto3.client("sqs").create_queue(QueueName="test-webhooks.fifo", Attributes={"FifoQueue": "true"})
         queueing._queue.cache_clear()  # noqa: SLF001  # each test has a queue of its own
         registry = DynamoRegistry()
         files = {"clients/acme": ACME, "webhooks/billing": BILLING, "webhooks/gigs": GIGS}
         assert apply(tmp_path, registry, files)[0] == 0
         for told in TOLD:
-            AnnouncementItem(**cast("Any", _announcement_item(told))).save()
+            AnnouncementItem(**cast("Any", announcement_item(told))).save()
         yield Connection("test", cast("Any", None), registry, is_embedded=True)
         queueing._queue.cache_clear()  # noqa: SLF001
 
 
 def apply(folder: Path, registry: DynamoRegistry | FakeRegistry, files: dict[str, str]) -> tuple[int, str]:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.yaml").write_text(text)
-    out = StringIO()
-    code = apply_folder(folder, registry, date(2026, 10, 1), Console(file=out, width=200), check_only=False)
-    return code, out.getvalue()
-
-
-def call(command: Callable[..., int], *arguments: object, code: int = 0, **keywords: object) -> str:
-    out = StringIO()
-    assert command(*arguments, Console(file=out, width=250), **keywords) == code, out.getvalue()
-    return out.getvalue()
+    write_yaml(folder, files)
+    return said(lambda console: apply_folder(folder, registry, date(2026, 10, 1), console, check_only=False))
 
 
 def queued() -> list[dict[str, str]]:
@@ -111,9 +94,9 @@ def queued() -> list[dict[str, str]]:
 
 
 def test_endpoints_are_applied_with_the_other_terms_and_listed_without_their_secrets(here: Connection) -> None:
-    made = call(webhooks.make_secret, here, "gigs", rotate=False, finish=False).strip()
+    made = printed(webhooks.make_secret, here, "gigs", rotate=False, finish=False).strip()
 
-    shown = json.loads(call(webhooks.list_endpoints, here, as_json=True))
+    shown = json.loads(printed(webhooks.list_endpoints, here, as_json=True))
 
     assert [(it["id"], it["for"], it["secrets"]) for it in shown] == [
         ("acme-billing", "acme", 0),
@@ -121,7 +104,7 @@ def test_endpoints_are_applied_with_the_other_terms_and_listed_without_their_sec
     ]
     assert shown[0]["events"] == ["usage.cap_alert"]
     assert "payout.sent" in shown[1]["events"]
-    table = call(webhooks.list_endpoints, here, as_json=False)
+    table = printed(webhooks.list_endpoints, here, as_json=False)
     assert "no secret: run `solvent webhooks secret acme-billing`" in table
     assert made not in table
 
@@ -146,17 +129,17 @@ def test_an_endpoint_that_cannot_be_is_refused_with_its_line(text: str, what: st
 
 
 def test_a_secret_is_shown_once_and_during_a_rotation_two_are_valid(here: Connection) -> None:
-    first = call(webhooks.make_secret, here, "gigs", rotate=False, finish=False).strip()
+    first = printed(webhooks.make_secret, here, "gigs", rotate=False, finish=False).strip()
     assert webhook_secrets("test", "gigs") == (first,)
-    again = call(webhooks.make_secret, here, "gigs", rotate=False, finish=False, code=2)
+    again = printed(webhooks.make_secret, here, "gigs", rotate=False, finish=False, code=2)
     assert "is shown only once; --rotate makes another" in again
     assert first not in again
 
-    second = call(webhooks.make_secret, here, "gigs", rotate=True, finish=False).strip()
+    second = printed(webhooks.make_secret, here, "gigs", rotate=True, finish=False).strip()
     assert webhook_secrets("test", "gigs") == (second, first)
-    assert "has 2 secrets" in call(webhooks.make_secret, here, "gigs", rotate=True, finish=False, code=2)
+    assert "has 2 secrets" in printed(webhooks.make_secret, here, "gigs", rotate=True, finish=False, code=2)
 
-    call(webhooks.make_secret, here, "gigs", rotate=False, finish=True)
+    printed(webhooks.make_secret, here, "gigs", rotate=False, finish=True)
     assert webhook_secrets("test", "gigs") == (second,)
     assert second.startswith("whsec_")
     assert second != first
@@ -176,7 +159,7 @@ def test_a_rotation_that_makes_no_sense_changes_nothing(
 ) -> None:
     asked = {"rotate": False, "finish": False} | options
 
-    assert what in call(webhooks.make_secret, here, endpoint, code=2, **asked)
+    assert what in printed(webhooks.make_secret, here, endpoint, code=2, **asked)
     assert webhook_secrets("test", endpoint) == ()
 
 
@@ -193,38 +176,38 @@ def test_what_was_given_up_or_is_still_tried_is_listed_and_what_arrived_is_not()
     ):
         keep_delivery(delivery)
 
-    shown = json.loads(call(webhooks.list_failed, as_json=True))
+    shown = json.loads(printed(webhooks.list_failed, as_json=True))
 
     assert [(it["webhook"], it["state"], it["attempts"]) for it in shown] == [
         ("msg_1", "failed", 11),
         ("msg_2", "waiting", 2),
     ]
     assert (shown[0]["why"], shown[0]["tried_at"]) == ("answered 500", "2026-10-05T12:00:00Z")
-    assert "msg_1" in call(webhooks.list_failed, as_json=False)
+    assert "msg_1" in printed(webhooks.list_failed, as_json=False)
 
 
 def test_a_webhook_is_replayed_by_its_id_with_the_same_id_and_body(here: Connection) -> None:
     wanted = webhook_id(TOLD[1])
 
-    call(webhooks.replay, here, "acme-billing", ([wanted], None))
+    printed(webhooks.replay, here, "acme-billing", ([wanted], None))
 
     [message] = queued()
     assert (message["id"], message["endpoint"]) == (wanted, "acme-billing")
     assert json.loads(message["body"])["data"] == TOLD[1].data
-    call(webhooks.replay, here, "acme-billing", ([wanted], None))
+    printed(webhooks.replay, here, "acme-billing", ([wanted], None))
     assert [it["id"] for it in queued()] == [wanted], "within five minutes, too"
 
 
 def test_all_since_an_instant_is_replayed_in_the_order_in_which_it_happened(here: Connection) -> None:
-    said = call(webhooks.replay, here, "acme-billing", ([], AT + timedelta(hours=1)))
+    said = printed(webhooks.replay, here, "acme-billing", ([], AT + timedelta(hours=1)))
 
     assert "2 webhooks are sent again" in said
     assert [it["id"] for it in queued()] == [webhook_id(told) for told in TOLD[1:]]
 
 
 def test_a_replay_never_tells_an_endpoint_what_is_not_for_it(here: Connection) -> None:
-    assert "0 webhooks" in call(webhooks.replay, here, "gigs", ([], AT))
-    refused = call(webhooks.replay, here, "gigs", ([webhook_id(TOLD[0])], None), code=2)
+    assert "0 webhooks" in printed(webhooks.replay, here, "gigs", ([], AT))
+    refused = printed(webhooks.replay, here, "gigs", ([webhook_id(TOLD[0])], None), code=2)
 
     assert "was told nothing in 40 days as msg_" in refused
     assert queued() == []
@@ -242,7 +225,7 @@ def test_a_replay_never_tells_an_endpoint_what_is_not_for_it(here: Connection) -
 def test_a_replay_that_makes_no_sense_sends_nothing(
     here: Connection, endpoint: str, which: tuple[list[str], datetime | None], what: str
 ) -> None:
-    assert what in call(webhooks.replay, here, endpoint, which, code=2)
+    assert what in printed(webhooks.replay, here, endpoint, which, code=2)
     assert queued() == []
 
 
@@ -251,7 +234,7 @@ def test_an_endpoint_that_is_not_enabled_is_enabled_before_anything_is_replayed(
 ) -> None:
     apply(tmp_path, here.registry, {"webhooks/gigs": GIGS + "enabled: false\n"})
 
-    assert "set `enabled: true` in its file" in call(webhooks.replay, here, "gigs", ([], AT), code=2)
+    assert "set `enabled: true` in its file" in printed(webhooks.replay, here, "gigs", ([], AT), code=2)
 
 
 def test_the_commands_are_there() -> None:

@@ -23,7 +23,7 @@ from docs.generate import (
     schema,
 )
 from functions.api.openapi import document
-from infra.local.deployment import TEMPLATE, packaged_template
+from infra.local.deployment import packaged_template
 from infra.local.packaging import PROJECT_ROOT
 from infra.local.sample_month import SAMPLE_WORLD
 
@@ -131,7 +131,7 @@ def test_every_block_is_in_some_document() -> None:
 
 def test_the_picture_of_the_flow_has_every_function_and_every_working_queue() -> None:
     picture = README.read_text().partition("```mermaid")[2].partition("```")[0]
-    resources = packaged_template(TEMPLATE, "")["Resources"]
+    resources = packaged_template("")["Resources"]
     for name, resource in resources.items():
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Serverless::Function":

@@ -16,6 +16,7 @@ from email.message import Message
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from rich.console import Console
 
@@ -76,24 +77,17 @@ def _lowered(headers: Message) -> dict[str, str]:
 @contextmanager
 def api_stack(folder: Path) -> Iterator[ApiStack]:
     """The stack, for as long as it is needed."""
-    before, now = dict(os.environ), datetime.now(UTC)
-    try:
-        with local_stack(folder, now) as stack:
-            stack.address.enter()
-            here, console = connect(stack.address.stack_name), Console(file=StringIO())
-            world = _since_2020(folder / "world")
-            assert (
-                apply_folder(world, here.registry, date(2019, 12, 1), console, check_only=False, identity=lambda: "t")
-                == 0
-            )
-            list(onboard(here.store, here.registry, stack.gateway(), now))
-            player = Player(stack)
-            player.send([message for fact in FACTS for message in _messages(*fact, now)])
-            player.rest("facts")
-            yield ApiStack(stack)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    now = datetime.now(UTC)
+    with patch.dict(os.environ), local_stack(folder, now) as stack:
+        stack.address.enter()
+        here, console = connect(stack.address.stack_name), Console(file=StringIO())
+        world, since = _since_2020(folder / "world"), date(2019, 12, 1)
+        assert apply_folder(world, here.registry, since, console, check_only=False, identity=lambda: "t") == 0
+        list(onboard(here.store, here.registry, stack.gateway(), now))
+        player = Player(stack)
+        player.send([message for fact in FACTS for message in _messages(*fact, now)])
+        player.rest("facts")
+        yield ApiStack(stack)
 
 
 def _since_2020(folder: Path) -> Path:

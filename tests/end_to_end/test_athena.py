@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import patch
 
 import boto3
 import pytest
@@ -34,14 +35,9 @@ NOW = datetime(2026, 4, 30, 6, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    before = dict(os.environ)
-    try:
-        with local_stack(tmp_path_factory.mktemp("athena") / "run", NOW) as running:
-            running.address.enter()
-            yield running
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with patch.dict(os.environ), local_stack(tmp_path_factory.mktemp("athena") / "run", NOW) as running:
+        running.address.enter()
+        yield running
 
 
 @pytest.fixture(scope="module")

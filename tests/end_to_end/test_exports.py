@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -30,14 +31,9 @@ BOOKS = (client_book("acme"), expert_book("maya"), PLATFORM_BOOK)
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[LocalStack]:
-    before = dict(os.environ)
-    try:
-        with local_stack(tmp_path / "run", NOW) as running:
-            running.address.enter()
-            yield running
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with patch.dict(os.environ), local_stack(tmp_path / "run", NOW) as running:
+        running.address.enter()
+        yield running
 
 
 def post(store: DynamoStore, book: Book, numbers: range) -> None:

@@ -15,11 +15,11 @@ from cli.apply import apply_folder
 from cli.import_facts import import_log
 from infra.aws.registry import DynamoRegistry
 from infra.aws.store import DynamoStore
-from infra.aws.tables import TABLES, bind
 from infra.local.emulator import Emulator
 from ledger.balances import trial_balance
 from ledger.books import check_book
 from settlement.cases import SUPERSEDED, CycleStatus
+from tests.dynamo_tables import emulator_tables
 
 ROOT = Path(__file__).parents[2]
 LOG = ROOT.parent / "shared" / "samples" / "tickets" / "servicenow_incident_log.csv.gz"
@@ -27,13 +27,8 @@ EXAMPLE = ROOT / "docs" / "examples" / "helpdesk_import"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoStore]:
-    with Emulator(tmp_path / "aws") as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        connection = bind("import", region="us-east-1", host=emulator.endpoint_url)
-        for table in TABLES:
-            table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+def store(tmp_path: Path) -> Iterator[DynamoStore]:
+    with Emulator(tmp_path / "aws") as emulator, emulator_tables("import", emulator) as connection:
         yield DynamoStore(connection)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from rich.console import Console
@@ -47,15 +48,10 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     folder = tmp_path_factory.mktemp("run")
     month = sample_month(RESOLUTIONS)
-    before = dict(os.environ)
-    try:
-        with local_stack(folder, START) as stack:
-            stack.address.enter()
-            report = play(stack, month, folder, Console(file=StringIO()), 0)
-            yield Played(stack, connect(stack.address.stack_name), month, report, folder)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with patch.dict(os.environ), local_stack(folder, START) as stack:
+        stack.address.enter()
+        report = play(stack, month, folder, Console(file=StringIO()), 0)
+        yield Played(stack, connect(stack.address.stack_name), month, report, folder)
 
 
 def everything(here: Connection) -> object:
@@ -190,19 +186,14 @@ def test_an_unknown_expert_is_paid_once_applied_and_released(played: Played) -> 
 
 def test_a_run_that_was_stopped_half_way_goes_on_when_it_is_started_again(tmp_path: Path) -> None:
     month, console = sample_month(100), Console(file=StringIO())
-    before = dict(os.environ)
-    try:
-        with local_stack(tmp_path, START) as stack:
-            stack.address.enter()
-            player = Player(stack)
-            set_up(stack, connect(stack.address.stack_name), player, console)
-            player.play(month.messages[: len(month.messages) // 2])  # and stop at once, with facts in the queue
-        assert running_stack(tmp_path) is None
-        with local_stack(tmp_path, START) as stack:
-            stack.address.enter()
-            report = play(stack, month, tmp_path, console, 0)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with patch.dict(os.environ), local_stack(tmp_path, START) as stack:
+        stack.address.enter()
+        player = Player(stack)
+        set_up(stack, connect(stack.address.stack_name), player, console)
+        player.play(month.messages[: len(month.messages) // 2])  # and stop at once, with facts in the queue
+    assert running_stack(tmp_path) is None
+    with patch.dict(os.environ), local_stack(tmp_path, START) as stack:
+        stack.address.enter()
+        report = play(stack, month, tmp_path, console, 0)
     assert report.problems() == []
     assert report.resolutions == 100

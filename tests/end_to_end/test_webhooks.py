@@ -5,15 +5,14 @@ import hashlib
 import hmac
 import json
 import os
-import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from rich.console import Console
@@ -28,6 +27,8 @@ from infra.local.player import Player
 from infra.local.stack import LocalStack, local_stack
 from infra.webhooks.deliveries import deliveries
 from settlement.webhooks import DeliveryState
+from tests.commands import write_yaml
+from tests.http_server import http_server
 
 START = datetime(2026, 10, 5, 9, tzinfo=UTC)
 CLIENT = "id: acme\nname: Acme\nemail: billing@acme.example\n"
@@ -54,7 +55,7 @@ class Receiver:
     taken: dict[str, list[dict[str, object]]] = field(default_factory=lambda: defaultdict(list))
     bad: list[str] = field(default_factory=list)
 
-    def receive(self, name: str, headers: dict[str, str], body: bytes) -> int:
+    def receive(self, name: str, headers: Mapping[str, str], body: bytes) -> int:
         id_, stamp = headers["webhook-id"], headers["webhook-timestamp"]
         key = base64.b64decode(self.secrets[name].removeprefix("whsec_"))
         mac = hmac.new(key, f"{id_}.{stamp}.".encode() + body, hashlib.sha256).digest()
@@ -77,36 +78,15 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[tuple[Receiver, str]]:
     made = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.send_response(made.receive(self.path[1:], headers, body))
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(lambda it: (made.receive(it.path[1:], it.headers, it.body), {}, b"")) as url:
+        yield made, url
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[LocalStack]:
-    before = dict(os.environ)
-    try:
-        with local_stack(tmp_path / "run", START) as running:
-            running.address.enter()
-            yield running
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with patch.dict(os.environ), local_stack(tmp_path / "run", START) as running:
+        running.address.enter()
+        yield running
 
 
 def set_up(here: Connection, folder: Path, receiver: tuple[Receiver, str], *names: str) -> None:
@@ -114,9 +94,7 @@ def set_up(here: Connection, folder: Path, receiver: tuple[Receiver, str], *name
     made, url = receiver
     files = {"clients/acme": CLIENT, "contracts/acme": CONTRACT}
     files |= {f"webhooks/{name}": ENDPOINT.format(name=name, url=url) for name in names}
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.yaml").write_text(text)
+    write_yaml(folder, files)
     out = Console(file=StringIO())
     identity = lambda: "somebody"  # noqa: E731  # who applies it
     assert apply_folder(folder, here.registry, date(2026, 10, 1), out, check_only=False, identity=identity) == 0

@@ -7,19 +7,22 @@ import pytest
 
 from events.adapters.payloads import PayloadRefused, Refusal
 from events.adapters.polls import Cursor, Page, read_page, url_and_query
-from events.adapters.systems import SYSTEMS, System
+from events.adapters.rules import Field
+from events.adapters.systems import System
 from events.decode import Delivery, decode, envelop
 from events.facts import Completed, Party, Rated, Reopened
 from tests.ticketing import MARKERS, NOW, PERSON, RATED_AT, REOPENED_AT, SOLVED_AT, a_door
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "ticketing"
 SERVICENOW = a_door(System.SERVICENOW, time_zone="UTC", maps={})
+SATISFACTION = {Field.RATING: "fields.customfield_10105.rating", Field.RATED_AT: "fields.customfield_10106"}
+DOORS = {System.SERVICENOW: SERVICENOW, System.JIRA: a_door(System.JIRA, fields=SATISFACTION)}
 START = Cursor()
 
 
-def read(system: System, listing: str, payload: object, cursor: Cursor = START, case: str = "") -> Page:
-    door = SERVICENOW if system is System.SERVICENOW else a_door(system)
-    return read_page(door, listing, json.dumps(payload).encode(), cursor, NOW, case)
+def read(system: System, listing: str, payload: object, cursor: Cursor = START) -> Page:
+    door = DOORS.get(system) or a_door(system)
+    return read_page(door, listing, json.dumps(payload).encode(), cursor, NOW)
 
 
 def delivered(page: Page) -> list[Delivery]:
@@ -110,13 +113,30 @@ def test_gorgias_survey_that_nobody_answered_is_no_rating() -> None:
     assert delivery.fact.time == RATED_AT
 
 
-def test_jira_feedback_belongs_to_the_case_that_was_asked_for() -> None:
-    page = read(System.JIRA, "feedback", {"type": "csat", "rating": 4, "comment": {"body": PERSON}}, case="SUP-154")
+def issue(key: str, rating: object, rated_at: str) -> dict[str, object]:
+    return {"key": key, "fields": {"customfield_10105": rating, "customfield_10106": rated_at, "summary": PERSON}}
 
-    (delivery,) = delivered(page)
 
-    assert (delivery.case_id, delivery.fact.time) == ("jira-SUP-154", NOW)
-    assert page.has_more is False
+def test_jira_satisfaction_is_told_at_its_own_date_however_often_it_is_listed() -> None:
+    listed = {"issues": [issue("SUP-154", {"rating": 4}, "2026-03-02T12:10:00.000+0100")], "isLast": True}
+
+    first = read(System.JIRA, "feedback", listed)
+    again = read(System.JIRA, "feedback", listed, first.cursor)
+
+    (delivery,) = delivered(first)
+    assert (delivery.case_id, delivery.fact.time) == ("jira-SUP-154", RATED_AT)
+    assert isinstance(delivery.fact, Rated)
+    assert (delivery.fact.score, delivery.fact.scale_min, delivery.fact.scale_max) == (4, 1, 5)
+    assert again.facts == first.facts
+    assert not [marker for marker in MARKERS if marker in json.dumps(first.facts).lower()]
+
+
+def test_jira_satisfaction_that_is_given_anew_is_another_rating() -> None:
+    first, second = ("2026-03-02T11:10:00.000+0000", "2026-03-02T11:20:00.000+0000")
+
+    pages = [read(System.JIRA, "feedback", {"issues": [issue("SUP-154", {"rating": 4}, at)]}) for at in (first, second)]
+
+    assert len({delivery.fact.id for page in pages for delivery in delivered(page)}) == 2
 
 
 def test_item_that_cannot_be_read_is_refused_beside_the_others() -> None:
@@ -150,23 +170,45 @@ def test_page_that_is_no_such_listing_is_refused(system: System, listing: str, p
 
 
 def test_first_page_is_asked_for_from_the_beginning() -> None:
-    incidents = SYSTEMS[System.SERVICENOW].listings["incidents"]
-
-    url, query = url_and_query(incidents, Cursor())
+    url, query = url_and_query(SERVICENOW, "incidents", Cursor())
 
     assert url == "/api/now/table/incident"
     assert query["sysparm_query"] == "sys_updated_on>=1970-01-01 00:00:00^ORDERBYsys_updated_on^ORDERBYnumber"
     assert (query["sysparm_offset"], query["sysparm_limit"]) == ("0", "100")
 
 
-def test_case_stands_in_the_address_as_one_part_of_it() -> None:
-    listing = SYSTEMS[System.JIRA].listings["feedback"]
+@pytest.mark.parametrize(
+    ("since", "day"),
+    [
+        ("", "1970-01-01"),
+        ("2026-03-02T00:10:00.000+0100", "2026-02-28"),
+        ("2026-03-02T00:10:00.000-1000", "2026-03-01"),
+    ],
+)
+def test_jira_is_asked_from_the_day_before_since_its_days_are_of_a_zone_of_its_own(since: str, day: str) -> None:
+    url, query = url_and_query(DOORS[System.JIRA], "feedback", Cursor(since=since))
 
-    assert url_and_query(listing, Cursor(), "SUP-1/..")[0] == "/rest/servicedeskapi/request/SUP-1%2F../feedback"
+    assert url == "/rest/api/3/search/jql"
+    assert query == {
+        "jql": f'"Satisfaction date" >= "{day}"',
+        "fields": "customfield_10105,customfield_10106",
+        "maxResults": "100",
+    }
+
+
+def test_jira_is_read_to_its_last_page_before_the_day_moves_on() -> None:
+    listed = {"issues": [issue("SUP-1", {"rating": 4}, "2026-03-02T11:10:00.000+0000")], "nextPageToken": "abc"}
+    older = {"issues": [issue("SUP-2", {"rating": 4}, "2026-03-02T11:00:00.000+0000")], "isLast": True}
+
+    first = read(System.JIRA, "feedback", listed)
+    last = read(System.JIRA, "feedback", older, first.cursor)
+
+    assert (first.has_more, first.cursor.since, first.cursor.page) == (True, "", "abc")
+    assert (last.has_more, last.cursor) == (False, Cursor(since="2026-03-02T11:10:00.000+0000"))
 
 
 def test_query_leaves_out_what_is_empty() -> None:
-    _, query = url_and_query(SYSTEMS[System.HUBSPOT].listings["feedback"], Cursor())
+    _, query = url_and_query(a_door(System.HUBSPOT), "feedback", Cursor())
 
     assert "after" not in query
 
@@ -230,21 +272,21 @@ def test_listing_with_tokens_goes_on_at_its_last_page_or_begins_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "listing", "wrap", "case", "fact_id"),
+    ("name", "listing", "wrap", "fact_id"),
     [
-        ("freshdesk_satisfaction_rating", "ratings", None, "", "freshdesk-11:rated:2026-01-10T09:08:16Z"),
-        ("gorgias_satisfaction_survey", "surveys", "data", "", "gorgias-500:rated:2026-01-09T10:00:00Z"),
-        ("hubspot_feedback_submission", "feedback", "results", "123", "hubspot-123:rated:2026-01-09T10:00:00Z"),
-        ("jira_csat_feedback", "feedback", None, "SUP-154", "jira-SUP-154:rated:2026-03-02T12:00:00Z"),
+        ("freshdesk_satisfaction_rating", "ratings", None, "freshdesk-11:rated:2026-01-10T09:08:16Z"),
+        ("gorgias_satisfaction_survey", "surveys", "data", "gorgias-500:rated:2026-01-09T10:00:00Z"),
+        ("hubspot_feedback_submission", "feedback", "results", "hubspot-123:rated:2026-01-09T10:00:00Z"),
     ],
 )
-def test_documented_sample_tells_one_rating(name: str, listing: str, wrap: str | None, case: str, fact_id: str) -> None:
+def test_documented_sample_tells_one_rating(name: str, listing: str, wrap: str | None, fact_id: str) -> None:
     if not SAMPLES.is_dir():
         return  # the pages above have the same shapes
+    tickets = {"associations": {"tickets": {"results": [{"id": "123"}]}}}  # what HubSpot adds where it is asked to
     body = json.loads((SAMPLES / f"{name}.json").read_text())["body"]
-    payload = {wrap: [body]} if wrap else body
+    payload = {wrap: [body | tickets]} if wrap else body
 
-    page = read(System(name.partition("_")[0]), listing, payload, case=case)
+    page = read(System(name.partition("_")[0]), listing, payload)
 
     assert [fact["id"] for fact in page.facts] == [fact_id]
     assert not [marker for marker in MARKERS if marker in json.dumps(page.facts).lower()]

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable, Iterator
 
-import boto3
 import pytest
 
 from functions import announce as function
+from infra.aws import clients
 from infra.aws.bus import NotPut, bus
-from infra.aws.store import _announcement_item
+from infra.aws.items import announcement_item
 from infra.aws.wire import encoded
 from settlement.announcements import Announcement
 from settlement.webhooks import Endpoint, Webhook
@@ -60,10 +60,10 @@ def run(there: Bus, monkeypatch: pytest.MonkeyPatch) -> list[Webhook]:
         queued.extend(webhooks)
 
     monkeypatch.setenv("SOLVENT_STACK", "s")
-    monkeypatch.setattr(boto3, "client", lambda _: there)
+    monkeypatch.setattr(clients, "client", lambda _: there)
     monkeypatch.setattr(function, "registry", Registry)
     monkeypatch.setattr(function, "queue_webhooks", keep)
-    records = [{"eventName": "INSERT", "dynamodb": {"NewImage": encoded(_announcement_item(told))}} for told in TOLD]
+    records = [{"eventName": "INSERT", "dynamodb": {"NewImage": encoded(announcement_item(told))}} for told in TOLD]
     function.handler.__wrapped__({"Records": records}, None)  # type: ignore[attr-defined]
     return queued
 

@@ -35,18 +35,36 @@ _SETTLES = {
     "settlement.recorded_facts",
     "settlement.stripe_port",
 }
-_TELLS = {"stripe", "billing.contracts", "infra.aws.store", "payouts.plans", "settlement.cases"}
-_PAYS = {"payouts.earnings", "payouts.plans", "settlement.decide", "settlement.settle", "settlement.recorded_facts"}
+_TELLS = {
+    "boto3",
+    "stripe",
+    "billing.contracts",
+    "infra.aws.store",
+    "payouts.plans",
+    "settlement.cases",
+}
+_PAYS = {
+    "boto3",
+    "payouts.earnings",
+    "payouts.plans",
+    "settlement.decide",
+    "settlement.settle",
+    "settlement.recorded_facts",
+}
 NO_USE: dict[str, set[str]] = {
     "meter_resolutions": _SETTLES,
     "sweep_due": _SETTLES,
     "announce": _TELLS,
+    "receive_events": _TELLS,
+    "receive_ticketing": _TELLS,
     "deliver_webhooks": _TELLS,
     "send_payouts": _PAYS | {"settlement.invoicing", "settlement.reconcile"},
     "settle_stripe_event": _PAYS,
-    "receive_stripe_event": {"stripe", "pydantic", "pynamodb"},
+    "receive_stripe_event": {"boto3", "stripe", "pydantic", "pynamodb"},
     "watch_ledger": {"boto3", "stripe", "pydantic", "pynamodb"},
 }
+# The tables of ticketing systems hold scales, which are checked.
+BUILT = {"receive_ticketing": 1}
 
 
 def after(code: str) -> tuple[set[str], int]:
@@ -59,12 +77,12 @@ def after(code: str) -> tuple[set[str], int]:
 
 
 @pytest.mark.parametrize("name", NO_USE)
-def test_function_imports_nothing_that_it_has_no_use_for_and_builds_no_validator(name: str) -> None:
+def test_function_imports_nothing_and_builds_no_validator_that_it_has_no_use_for(name: str) -> None:
     assert name in handlers()
     modules, built = after(f"import functions.{name}")
     assert f"functions.{name}" in modules
     assert modules & NO_USE[name] == set()
-    assert built == 0
+    assert built == BUILT.get(name, 0)
 
 
 def test_modules_named_here_are_there_to_be_imported() -> None:

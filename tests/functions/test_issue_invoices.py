@@ -7,7 +7,7 @@ import pytest
 from billing.periods import Period
 from functions import issue_invoices as function
 from functions import stripe_wiring
-from infra.local.deployment import TEMPLATE, packaged_template
+from infra.local.deployment import packaged_template
 from settlement.month_close import MonthClose, Outcome, Person, Step, approve_invoices, run_close
 from settlement.month_steps import Closing
 from tests.fake_stripe import FakeStripe
@@ -67,7 +67,7 @@ def test_where_invoices_wait_for_the_close_only_approved_ones_are_issued(
 
 
 def test_every_function_that_issues_invoices_is_told_whether_they_wait() -> None:
-    resources = packaged_template(TEMPLATE, "")["Resources"]
+    resources = packaged_template("")["Resources"]
     for name in ("IssueInvoices", "Reconcile"):
         assert resources[name]["Properties"]["Environment"]["Variables"]["SOLVENT_INVOICES_WAIT"] == {
             "Ref": "InvoicesWait"

@@ -11,9 +11,8 @@ from events.adapters.doors import Door
 from events.adapters.signatures import Request
 from events.adapters.systems import System
 from events.decode import decode
-from functions import doors as reporting
 from functions import receive_ticketing as function
-from functions import serve_api
+from functions import serve_api, wiring
 from functions.api.errors import no_route
 from settlement.ports import Changes
 from tests import ticketing
@@ -48,7 +47,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("SOLVENT_STACK", "s")
     monkeypatch.setattr(function, "_known", {})
     monkeypatch.setattr(function, "registry", lambda: made)
-    monkeypatch.setattr(reporting, "store", lambda: made)
+    monkeypatch.setattr(wiring, "store", lambda: made)
     monkeypatch.setattr(function, "door_secrets", lambda _, name: made.secrets if name == "doors/zendesk" else ())
     monkeypatch.setattr(function, "put_facts", lambda _, facts: made.put.extend(facts))
     monkeypatch.setattr(function.time, "monotonic", lambda: made.clock)  # type: ignore[attr-defined]  # the module

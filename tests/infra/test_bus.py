@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from threading import Barrier, Lock
 
-import boto3
 import pytest
 
+from infra.aws import clients
 from infra.aws.bus import NotPut, bus, put_events, put_facts
 
 Entry = dict[str, str]
@@ -37,7 +37,7 @@ def _no_client_is_kept() -> Iterator[None]:
 
 
 def on(there: Bus, monkeypatch: pytest.MonkeyPatch) -> Bus:
-    monkeypatch.setattr(boto3, "client", lambda _: there)
+    monkeypatch.setattr(clients, "client", lambda _: there)
     return there
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.local import emulator as emulator_module
-from infra.local.deployment import TEMPLATE, DeployedStack, DeploymentFailed, deploy, packaged_template
+from infra.local.deployment import DeployedStack, DeploymentFailed, deploy, packaged_template
 from infra.local.emulator import HOST, Emulator, PortTaken, StateFolderInUse
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def handler(event, context):
 
 def placeholder_archive(path: Path, answer: str = "first") -> Path:
     """An archive with a placeholder for every function of the template."""
-    functions = [r["Properties"] for r in packaged_template(TEMPLATE, "s3://b/k")["Resources"].values()]
+    functions = [r["Properties"] for r in packaged_template("s3://b/k")["Resources"].values()]
     handlers = [properties["Handler"] for properties in functions if "Handler" in properties]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("functions/__init__.py", "")
@@ -89,8 +89,8 @@ def post(url: str) -> tuple[int, str]:
     return answer
 
 
-def eventually(happened: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
+def eventually(happened: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 15
     while not happened():
         if time.monotonic() > deadline:
             return False

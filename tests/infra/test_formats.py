@@ -237,6 +237,23 @@ def test_every_journal_entry_of_an_import_balances_in_one_currency(tmp_path: Pat
     assert len(files) == (2 if name == "quickbooks" else 1)
 
 
+@pytest.mark.parametrize("name", IMPORTS)
+def test_a_line_names_the_owner_of_its_account_else_the_client_that_caused_it(tmp_path: Path, name: str) -> None:
+    world = World()
+    world.solve(1)
+    export_ledger(world.store, tmp_path / "export")
+
+    rows = [row for path in written(tmp_path / "export", name, tmp_path) for row in table(path)]
+
+    named = {row.get("Account") or row["Account Name"]: row["Name"] for row in rows}
+    assert {account.replace(" ", ""): owner for account, owner in named.items()} == {
+        "Client:Unbilled": "acme",
+        "Revenue:Resolutions": "acme",
+        "Cost:Base": "acme",
+        "Expert:Payable": "maya",
+    }
+
+
 def test_entry_in_two_currencies_becomes_two_journal_entries(tmp_path: Path) -> None:
     export = two_currencies(tmp_path / "export")
 
@@ -274,4 +291,5 @@ def two_currencies(folder: Path) -> Path:
 @pytest.mark.parametrize("name", IMPORTS)
 def test_currency_with_three_decimals_is_refused_by_imports(tmp_path: Path, name: str) -> None:
     with pytest.raises(FormatRefused, match="BHD has 3 decimals and this format two; take csv"):
-        written(a_ledger(tmp_path / "export", code="BHD"), name, tmp_path)
+        written(a_ledger(tmp_path / "export", code="BHD"), name, tmp_path / name)
+    assert list((tmp_path / name).iterdir()) == []

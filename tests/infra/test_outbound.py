@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.helpdesks.asking import ask
+from infra.helpdesks.asking import Busy, ask
 from infra.outbound import Asked, answer_of, find_peer
 from infra.webhooks.sending import post
 
@@ -76,3 +76,20 @@ def test_the_certificate_and_the_host_are_those_of_the_name_and_not_of_the_addre
     request, *headers = heard[0].decode().split("\r\n")
     assert (checked, request) == (["acme.example"], "GET /tickets?page=2 HTTP/1.1")
     assert {"Host: acme.example", "Connection: close", "authorization: Bearer key"} <= {*headers}
+
+
+@pytest.mark.usefixtures("resolved")
+@pytest.mark.parametrize("key", ["a\nsecret", "secret\u2026"])
+def test_a_key_that_no_header_can_hold_is_told_without_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = socket.socketpair()
+    monkeypatch.setattr(socket, "create_connection", lambda *_: here)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: SimpleNamespace(wrap_socket=lambda it, **_: it))
+    answered = ask("https://acme.example", "/tickets", {}, {"authorization": f"Bearer {key}"}, loopback_allowed=False)
+    there.close()
+    assert isinstance(answered, Busy)
+    assert answered.why == "the connection failed: HTTPException"
+
+
+def test_an_address_whose_host_is_no_name_is_refused_for_good() -> None:
+    attempt = post(f"https://{'a' * 64}.example/", {}, "{}", loopback_allowed=False)
+    assert (attempt.is_delivered, attempt.is_final) == (False, True)

@@ -9,8 +9,6 @@ import pytest
 
 from infra.aws.registry import DynamoRegistry
 from infra.aws.store import DynamoStore
-from infra.aws.tables import TABLES, bind
-from infra.local.emulator import Emulator
 from ledger.books import check_book
 from payouts.payouts import Payout, PayoutStatus
 from payouts.plans import Schedule
@@ -27,6 +25,7 @@ from settlement.registry import Gate
 from settlement.send_payouts import send_payout
 from settlement.settle import settle, work_from
 from settlement.stripe_port import BankPayoutStatus, TransfersCapability
+from tests.dynamo_tables import emulator_tables
 from tests.fake_stripe import FakeStripe
 from tests.memory_store import MemoryRegistry, MemoryStore
 from tests.paying import LATER, MONDAY, RUN, USD, a_paying_world, again_until_done, id_of
@@ -56,23 +55,14 @@ class Place:
         return found
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(tmp_path_factory.mktemp("aws")) as running:
-        yield running
-
-
 @pytest.fixture(params=["memory", "dynamo"])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if request.param == "memory":
-        return Place(MemoryStore(), MemoryRegistry())
-    emulator: Emulator = request.getfixturevalue("emulator")
-    for name, value in emulator.environment.items():
-        monkeypatch.setenv(name, value)
-    connection = bind(f"p{abs(hash(request.node.name)) % 10**9}", region="us-east-1", host=emulator.endpoint_url)
-    for table in TABLES:
-        table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-    return Place(DynamoStore(connection), DynamoRegistry())
+        yield Place(MemoryStore(), MemoryRegistry())
+        return
+    name = f"p{abs(hash(request.node.name)) % 10**9}"
+    with emulator_tables(name, request.getfixturevalue("emulator")) as connection:
+        yield Place(DynamoStore(connection), DynamoRegistry())
 
 
 def set_up(place: Place, *names: str) -> World:

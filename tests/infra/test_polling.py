@@ -1,17 +1,14 @@
 """Polling a helpdesk over HTTP: page by page behind a cursor, with patience, within bounds, never to another host."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from events.adapters.doors import Door
 from events.adapters.payloads import MOST_BYTES
@@ -19,13 +16,15 @@ from events.adapters.polls import Cursor
 from events.adapters.systems import System
 from events.decode import decode
 from events.facts import Rated
-from functions import doors as reporting
 from functions import poll_ticketing as function
-from infra.aws.tables import PollItem, bind
+from functions import wiring
+from infra.aws.tables import PollItem
 from infra.helpdesks.asking import Answer, Busy, Refused, ask, wait_of
 from infra.helpdesks.cursors import Poll, keep_poll, poll_of
 from infra.helpdesks.polling import MOST_PAGES, Here, poll_listing
 from settlement.ports import Contention
+from tests.dynamo_tables import moto_tables
+from tests.http_server import Heard, Reply, http_server
 from tests.ticketing import NOW, PERSON, a_door
 
 POLL = {"address": "https://acme.freshdesk.com", "key": "freshdesk-key"}
@@ -142,60 +141,49 @@ def test_the_key_goes_as_the_system_takes_it(system: System, sent: str) -> None:
 
 # -- over HTTP ---------------------------------------------------------------------------------------------------------
 
-_Reply = tuple[int, Mapping[str, str], bytes]
 
-
-class _Handler(BaseHTTPRequestHandler):
+@dataclass
+class HelpdeskServer:
     """Answers with `reply`, and keeps the paths."""
 
-    reply: _Reply = (200, {}, b"[]")
-    paths: list[str] = []  # noqa: RUF012  # of this server, for one test at a time
+    url: str = ""
+    reply: Reply = (200, {}, b"[]")
+    paths: list[str] = field(default_factory=list)
 
-    def do_GET(self) -> None:
-        status, headers, body = self.reply
-        self.paths.append(self.path)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+    def answer(self, heard: Heard) -> Reply:
+        self.paths.append(heard.path)
+        return self.reply
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
-    _Handler.reply, _Handler.paths = (200, {}, b"[]"), []
-    running = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}"
-    running.shutdown()
-    running.server_close()
+def server() -> Iterator[HelpdeskServer]:
+    made = HelpdeskServer()
+    with http_server(made.answer) as made.url:
+        yield made
 
 
 local = partial(ask, loopback_allowed=True)
 
 
-def test_a_page_is_asked_for_with_its_query_and_read_only_as_far_as_is_taken(server: str) -> None:
-    _Handler.reply = (200, {}, b"x" * (2 * MOST_BYTES))
-    answer = local(server, "/api/ratings", {"since": "2026-03-02T00:00:00Z", "q": "a&b=c"}, {})
+def test_a_page_is_asked_for_with_its_query_and_read_only_as_far_as_is_taken(server: HelpdeskServer) -> None:
+    server.reply = (200, {}, b"x" * (2 * MOST_BYTES))
+    answer = local(server.url, "/api/ratings", {"since": "2026-03-02T00:00:00Z", "q": "a&b=c"}, {})
     assert isinstance(answer, Answer)
     assert len(answer.body) == MOST_BYTES + 1
-    assert _Handler.paths == ["/api/ratings?since=2026-03-02T00%3A00%3A00Z&q=a%26b%3Dc"]
+    assert server.paths == ["/api/ratings?since=2026-03-02T00%3A00%3A00Z&q=a%26b%3Dc"]
 
 
 @pytest.mark.parametrize(("status", "header", "wait"), [(429, "120", 120), (503, "", 300), (500, "999999", 3600)])
-def test_a_helpdesk_that_asks_for_patience_gets_it(server: str, status: int, header: str, wait: int) -> None:
-    _Handler.reply = (status, {"Retry-After": header} if header else {}, b"")
-    assert local(server, "/x", {}, {}) == Busy(f"it answered {status}", timedelta(seconds=wait))
+def test_a_helpdesk_that_asks_for_patience_gets_it(server: HelpdeskServer, status: int, header: str, wait: int) -> None:
+    server.reply = (status, {"Retry-After": header} if header else {}, b"")
+    assert local(server.url, "/x", {}, {}) == Busy(f"it answered {status}", timedelta(seconds=wait))
 
 
 @pytest.mark.parametrize("status", [301, 307, 401, 404])
-def test_neither_a_redirect_is_followed_nor_a_refusal_repeated(server: str, status: int) -> None:
-    _Handler.reply = (status, {"Location": f"{server}/elsewhere"}, b"")
-    assert local(server, "/x", {}, {"authorization": "Bearer key"}) == Refused(f"it answered {status}")
-    assert _Handler.paths == ["/x"]
+def test_neither_a_redirect_is_followed_nor_a_refusal_repeated(server: HelpdeskServer, status: int) -> None:
+    server.reply = (status, {"Location": f"{server.url}/elsewhere"}, b"")
+    assert local(server.url, "/x", {}, {"authorization": "Bearer key"}) == Refused(f"it answered {status}")
+    assert server.paths == ["/x"]
 
 
 @pytest.mark.parametrize("address", ["http://acme.freshdesk.com", "https://10.0.0.1", "https://169.254.169.254"])
@@ -203,9 +191,9 @@ def test_only_public_addresses_are_asked_and_only_over_https(address: str) -> No
     assert isinstance(ask(address, "/x", {}, {}, loopback_allowed=True), Refused)
 
 
-def test_this_very_machine_is_asked_only_on_the_embedded_stack(server: str) -> None:
-    assert isinstance(ask(server, "/x", {}, {}, loopback_allowed=False), Refused)
-    assert _Handler.paths == []
+def test_this_very_machine_is_asked_only_on_the_embedded_stack(server: HelpdeskServer) -> None:
+    assert isinstance(ask(server.url, "/x", {}, {}, loopback_allowed=False), Refused)
+    assert server.paths == []
 
 
 def test_a_connection_that_breaks_is_tried_again_later() -> None:
@@ -226,13 +214,8 @@ def test_how_long_to_wait_is_said_in_seconds_or_by_a_date(header: str, seconds: 
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        bind("polls", region="us-east-1")
-        PollItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+def table() -> Iterator[None]:
+    with moto_tables("polls", PollItem):
         yield
 
 
@@ -261,12 +244,12 @@ class Registry:
 
 @pytest.mark.usefixtures("table")
 def test_the_function_polls_what_doors_ask_for_and_one_that_fails_stops_no_other(
-    server: str, monkeypatch: pytest.MonkeyPatch
+    server: HelpdeskServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
     page = [{"ticket_id": 7, "ratings": {"default_question": 103}, "created_at": now.isoformat()}]
-    _Handler.reply = (200, {}, json.dumps(page).encode())
-    reached = a_door(System.FRESHDESK, poll=POLL | {"address": server})
+    server.reply = (200, {}, json.dumps(page).encode())
+    reached = a_door(System.FRESHDESK, poll=POLL | {"address": server.url})
     without = a_door(System.FRESHDESK, id="a-first", account="other", case_prefix="o-", poll=POLL | {"key": "none"})
     put: list[Mapping[str, object]] = []
 
@@ -278,7 +261,7 @@ def test_the_function_polls_what_doors_ask_for_and_one_that_fails_stops_no_other
     monkeypatch.setattr(function, "registry", lambda: Registry(reached, without, a_door(System.ZENDESK)))
     monkeypatch.setattr(function, "door_secrets", lambda _, name: () if name == "none" else ("key:X", "old:X"))
     monkeypatch.setattr(function, "put_facts", keep)
-    monkeypatch.setattr(reporting, "store", lambda: pytest.fail("nothing is refused"))
+    monkeypatch.setattr(wiring, "store", lambda: pytest.fail("nothing is refused"))
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 300_000)
     done: Any = function.handler.__wrapped__({}, context)  # type: ignore[attr-defined]
     assert done == {"facts": {"a-first/ratings": 0, "acme-freshdesk/ratings": 1}}

@@ -5,14 +5,13 @@ from datetime import UTC, date, datetime
 from unittest.mock import patch
 
 import pytest
-from moto import mock_aws
 from pynamodb.exceptions import PutError
 
 from billing.contracts import ContractHistory
 from infra.aws.documents import dumped
 from infra.aws.identity import caller_identity
 from infra.aws.registry import DynamoRegistry
-from infra.aws.tables import RegistryItem, bind
+from infra.aws.tables import RegistryItem
 from ledger.money import Currency
 from payouts.plans import PlanHistory
 from payouts.policy import PayoutPolicy, PayoutsStopped
@@ -22,6 +21,7 @@ from settlement.ports import Contention, Registered
 from settlement.price_changes import approve, propose, sign_first_versions, split_price_changes
 from settlement.registry import Client, Gate
 from settlement.stripe_port import TransfersCapability
+from tests.dynamo_tables import moto_tables
 from tests.world import a_contract, a_plan, an_expert, per_unit
 
 AS_OF = date(2026, 10, 10)
@@ -35,12 +35,8 @@ TERMS = NewTerms(
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoRegistry]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        bind("test", region="us-east-1")
-        RegistryItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+def registry() -> Iterator[DynamoRegistry]:
+    with moto_tables("test", RegistryItem):
         yield DynamoRegistry()
 
 

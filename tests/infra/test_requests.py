@@ -4,22 +4,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from moto import mock_aws
 
 from infra.aws.requests import count_call, table_name
-from infra.aws.tables import RequestItem, bind
+from infra.aws.tables import RequestItem
+from tests.dynamo_tables import moto_tables
 from tests.world import at
 
 NOON = at("2026-03-02T12:00:30")
 
 
 @pytest.fixture(autouse=True)
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        bind("calls", region="us-east-1")
-        RequestItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+def table() -> Iterator[None]:
+    with moto_tables("calls", RequestItem):
         yield
 
 

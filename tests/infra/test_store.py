@@ -1,94 +1,36 @@
 """One contract for every store: the tables on the emulator and the memory of other tests keep the same promises."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from threading import Barrier, Thread
-from typing import Protocol
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
-from pynamodb.exceptions import TransactWriteError, UpdateError, VerboseClientError
+from botocore.exceptions import ConnectionClosedError
+from pynamodb.exceptions import TransactWriteError, VerboseClientError
 
 from billing.invoices import Invoice
 from billing.periods import Period, PeriodState, PeriodStatus
 from billing.prepaid import Lot, Prepaid
 from events.facts import CaseId
-from functions.api.backend import ApiStore
 from infra.aws.store import DynamoStore
-from infra.aws.tables import TABLES, BookItem, bind
-from infra.exports.slices import Journal
-from infra.local.emulator import Emulator
 from ledger.accounts import BANK_CASH, COST_INCENTIVE, STRIPE_BALANCE, expert_payable
 from ledger.books import Head, append, check_book
-from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evidence, expert_book, postings
+from ledger.entries import PLATFORM_BOOK, Entry, EntryId, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
-from ledger.money import Currency
 from ledger.posting_rules import Reason
-from ledger.sealed import SealedEntry, sealed
-from payouts.awards import Award
-from payouts.incentives import Week, WeekCount
+from ledger.sealed import sealed
 from payouts.payouts import Payout, PayoutStatus, moved
 from settlement.book_sums import BookSums, Total
 from settlement.cases import Case, fact_key
 from settlement.findings import Finding, Reconciliation
-from settlement.incentives import award_incentives
-from settlement.manual_entries import Draft, ManualEntry, ManualLine, ManualStatus, ManualStore
+from settlement.manual_entries import Draft, ManualEntry, ManualLine, ManualStatus
 from settlement.month_close import Approval, Done, MonthClose, Step
-from settlement.month_steps import CloseStore
 from settlement.parking import Parked, ParkReason
-from settlement.ports import Available, AwardRun, Changes, Contention, HoldChange, IncentiveStore, ReviewGiven, Stored
-from settlement.recorded_facts import PastCase, RecordedFacts, SettledCycle
+from settlement.ports import Available, Changes, Contention, HoldChange, Stored
+from settlement.recorded_facts import PastCase, SettledCycle
 from settlement.settle import settle, work_from
-from settlement.writing import until_written
-from tests.memory_store import MemoryStore
-from tests.world import RATING, World, a_contract, a_plan, at
-
-USD = Currency("USD")
-MONDAY = date(2026, 3, 9)
-
-
-class AnyStore(ApiStore, RecordedFacts, IncentiveStore, CloseStore, ManualStore, Journal, Protocol):
-    """Whatever a use case may need."""
-
-    def keep_reconciliation(self, found: Reconciliation) -> None: ...
-    def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]: ...
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(tmp_path_factory.mktemp("aws")) as running:
-        yield running
-
-
-@pytest.fixture(params=["memory", "dynamo"])
-def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AnyStore:
-    if request.param == "memory":
-        return MemoryStore()
-    emulator: Emulator = request.getfixturevalue("emulator")
-    for name, value in emulator.environment.items():
-        monkeypatch.setenv(name, value)
-    connection = bind(f"t{abs(hash(request.node.name)) % 10**9}", region="us-east-1", host=emulator.endpoint_url)
-    for table in TABLES:
-        table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-    return DynamoStore(connection)
-
-
-def a_top_up(number: int, minor_units: int = 100) -> Entry:
-    return Entry(
-        id=EntryId(f"top_up:{number}"),
-        book=PLATFORM_BOOK,
-        reason=Reason.TOP_UP,
-        postings=postings(((STRIPE_BALANCE, minor_units), (BANK_CASH, -minor_units)), "USD"),
-        effective_on=MONDAY,
-        evidence=evidence({"source": f"tu_{number}"}),
-    )
-
-
-def posting(store: AnyStore, *entries: Entry) -> Changes:
-    head = store.head(PLATFORM_BOOK)
-    sealed, after = append(head, entries, at("2026-03-09"))
-    return Changes(entries=sealed, heads=((head, after),))
+from tests.infra.any_store import MONDAY, USD, AnyStore, a_top_up, posting
+from tests.world import RATING, World, a_contract, at
 
 
 def test_a_case_comes_back_as_it_was_written(store: AnyStore) -> None:
@@ -498,192 +440,6 @@ def test_past_case_says_what_settled_when_and_what_came_too_late(store: AnyStore
         ),
         "C2": PastCase(CaseId("C2"), facts=(unrated,), cycles=(SettledCycle(),)),
     }
-
-
-W10, W11 = Week("2026-W10"), Week("2026-W11")
-
-
-def test_weeks_add_up_and_are_found_by_expert_and_by_week(store: AnyStore) -> None:
-    names = [f"e{number}" for number in range(20)]
-    for name in names:
-        store.commit(Changes(weeks=(WeekCount(name, "standard", W10, 2, 1, 9000),)))
-    change = WeekCount("e1", "standard", W10, -1, 0, -500)
-    store.commit(Changes(weeks=(change, WeekCount("e1", "standard", W11, 1), WeekCount("e1", "other", W10, 1))))
-    mine = {WeekCount("e1", "standard", W10, 1, 1, 8500), WeekCount("e1", "other", W10, 1)}
-    assert set(store.weeks_of("e1")) == mine | {WeekCount("e1", "standard", W11, 1)}
-    assert store.weeks_of("e99") == []
-    others = {WeekCount(name, "standard", W10, 2, 1, 9000) for name in names if name != "e1"}
-    assert set(store.counts_in(W10)) == mine | others
-    assert [it.expert for it in store.counts_in(W11)] == ["e1"]
-
-
-def test_a_week_is_added_once_where_a_hold_of_the_same_transaction_was_released(store: AnyStore) -> None:
-    hold, week = HoldChange("maya", USD, MONDAY, 74), WeekCount("maya", "standard", W10, 1, 1, 9000)
-    store.commit(Changes(holds=(hold,)))
-    store.commit(Changes(released=(hold,), availables=(Available("maya", USD, 74, 1),)))
-    store.commit(Changes(holds=(hold, replace(hold, expert="noah")), weeks=(week, replace(week, expert="noah"))))
-    assert store.payable() == {("maya", USD): 148, ("noah", USD): 74}
-    assert store.weeks_of("maya") == [week]
-
-
-def test_an_award_is_written_only_over_the_revision_before(store: AnyStore) -> None:
-    award = Award("maya", "standard", "fifty", W10, USD, 2500, MONDAY, revision=1)
-    other = replace(award, scope=W11)
-    store.commit(Changes(awards=(award,)))
-    for stale in (award, replace(award, revision=3)):
-        with pytest.raises(Contention):
-            store.commit(Changes(awards=(stale, other)))
-    corrected = replace(award, amount=0, revision=2)
-    store.commit(Changes(awards=(corrected,)))
-    assert store.awards([award.key, other.key]) == {award.key: corrected}
-
-
-def test_an_awarding_goes_on_where_it_was_and_only_one_worker_moves_it_on(store: AnyStore) -> None:
-    assert store.award_run(MONDAY) == AwardRun(MONDAY)
-    run = AwardRun(MONDAY, after="maya", revision=1)
-    store.commit(Changes(award_runs=(run,)))
-    with pytest.raises(Contention):
-        store.commit(Changes(award_runs=(replace(run, after="noah"),)))
-    assert store.award_run(MONDAY) == run
-    store.commit(Changes(award_runs=(replace(run, is_finished=True, revision=2),)))
-    assert store.award_run(MONDAY).is_finished
-
-
-def test_the_last_review_of_another_is_found_within_a_span_that_includes_its_ends(store: AnyStore) -> None:
-    first, second = at("2026-03-02T10:00:00"), at("2026-03-03T10:00:00.000001")
-    for number, instant in enumerate((first, second)):
-        store.commit(Changes(reviews=(ReviewGiven("maya", "noah", instant, f"acme/C1/helpdesk#{number}"),)))
-    store.commit(Changes(reviews=(ReviewGiven("maya", "noah-2", at("2026-03-04"), "acme/C1/helpdesk#9"),)))
-    assert store.last_review("maya", "noah", (first, second)) == second
-    assert store.last_review("maya", "noah", (first, at("2026-03-03T10:00:00"))) == first
-    assert store.last_review("maya", "noah", (at("2026-03-02T10:00:01"), at("2026-03-03T10:00:00"))) is None
-    assert store.last_review("noah", "maya", (first, second)) is None
-
-
-def test_incentives_of_settled_facts_are_awarded_once_and_corrected(store: AnyStore) -> None:
-    pair = {"kind": "quest", "id": "pair", "resolutions": 2, "amount": "4.00"}
-    top = {"kind": "top", "id": "best", "places": 1, "budget": "10.00"}
-    world = World(plan=a_plan(base={"kind": "fixed", "amount": "0"}, incentives=[pair, top]))
-    cases = [world.completed(f"C{number}", "2026-03-02") for number in range(2)]
-    settle(store, world.registry, work_from([*cases, world.completed("C9", "2026-03-02", expert="noah")]))
-    for day, entries in (("2026-03-10", 2), ("2026-03-10", 0), ("2026-03-11", 0)):
-        awarded, is_done = award_incentives(store, world.registry, at(day), lambda: True)
-        assert (awarded.entries, is_done) == (entries, True)
-    assert store.payable() == {("maya", USD): 1400}
-    settle(store, world.registry, work_from([world.reopened(f"C{number}", "2026-03-09") for number in range(2)]))
-    assert award_incentives(store, world.registry, at("2026-03-12"), lambda: True)[0].entries == 3
-    assert store.payable() == {("maya", USD): 0, ("noah", USD): 1000}
-    book = expert_book("maya")
-    assert list(check_book(book, store.entries(book), store.head(book))) == []
-
-
-def test_once_a_month_is_locked_no_book_takes_an_entry_dated_in_it(store: AnyStore) -> None:
-    store.commit(posting(store, a_top_up(1)))
-    before, stale = store.head(PLATFORM_BOOK), posting(store, a_top_up(2))
-    store.lock_through("2026-03")
-    assert (store.locked_through(), store.head(PLATFORM_BOOK).locked_through) == ("2026-03", "2026-03")
-    assert store.head(PLATFORM_BOOK) == before, "locking moves no head"
-    with pytest.raises(Contention):
-        store.commit(stale)
-    store.commit(posting(store, a_top_up(2)))
-    days = [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)]
-    assert days == [MONDAY, date(2026, 4, 1)]
-    assert list(check_book(PLATFORM_BOOK, store.entries(PLATFORM_BOOK), store.head(PLATFORM_BOOK))) == []
-    assert store.head(PLATFORM_BOOK).locked_through == "2026-03", "the lock outlives what is posted behind it"
-
-
-def test_a_second_lock_refuses_what_was_read_behind_the_first(store: AnyStore) -> None:
-    store.commit(posting(store, a_top_up(1)))
-    store.lock_through("2026-03")
-    stale = posting(store, a_top_up(2))
-    store.lock_through("2026-04")
-    with pytest.raises(Contention):
-        store.commit(stale)
-    store.commit(posting(store, a_top_up(2)))
-    assert [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)] == [MONDAY, date(2026, 5, 1)]
-
-
-def test_a_book_that_is_new_is_locked_as_the_others_are(store: AnyStore) -> None:
-    stale = posting(store, a_top_up(1))
-    store.lock_through("2026-03")
-    with pytest.raises(Contention):
-        store.commit(stale)
-    assert not store.head(PLATFORM_BOOK).seq
-    store.commit(posting(store, a_top_up(1)))
-    [only] = store.entries(PLATFORM_BOOK)
-    assert (only.entry.effective_on, store.head(PLATFORM_BOOK).locked_through) == (date(2026, 4, 1), "2026-03")
-
-
-def test_an_earlier_lock_leaves_a_later_one_and_a_later_one_moves_it_on(store: AnyStore) -> None:
-    store.commit(posting(store, a_top_up(1)))
-    for month, locked in (("2026-03", "2026-03"), ("2026-02", "2026-03"), ("2026-04", "2026-04")):
-        store.lock_through(month)
-        assert {store.locked_through(), store.head(PLATFORM_BOOK).locked_through} == {locked}
-        assert [head.locked_through for head in store.heads()] == [locked]
-
-
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
-def test_a_lock_that_was_interrupted_holds_for_new_books_and_is_completed_when_it_is_repeated(
-    store: AnyStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(*_: object, **__: object) -> None:
-        raise ConnectionError("gone")
-
-    store.commit(posting(store, a_top_up(1)))
-    with monkeypatch.context() as broken:
-        broken.setattr(BookItem, "scan", crash)
-        with pytest.raises(ConnectionError):
-            store.lock_through("2026-03")
-    assert store.locked_through() == "2026-03"
-    assert store.head(client_book("acme")).locked_through == "2026-03"
-    store.commit(posting(store, a_top_up(2)))
-    store.lock_through("2026-03")
-    store.commit(posting(store, a_top_up(3)))
-    days = [it.entry.effective_on for it in store.entries(PLATFORM_BOOK)]
-    assert days == [MONDAY, MONDAY, date(2026, 4, 1)]
-
-
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
-def test_a_head_that_is_being_written_is_contention_and_any_other_refusal_is_not(
-    store: AnyStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for code, expected in (("TransactionConflictException", Contention), ("AccessDeniedException", UpdateError)):
-        refused = UpdateError(cause=ClientError({"Error": {"Code": code, "Message": ""}}, "UpdateItem"))
-
-        def update(*_: object, refused: UpdateError = refused, **__: object) -> None:
-            raise refused
-
-        with monkeypatch.context() as broken:
-            broken.setattr(BookItem, "update", update)
-            with pytest.raises(expected):
-                store.lock_through("2026-03")
-
-
-@pytest.mark.parametrize("store", ["dynamo"], indirect=True)
-def test_writers_and_a_lock_at_once_leave_nothing_in_the_month_that_came_behind_it(store: AnyStore) -> None:
-    store.commit(posting(store, a_top_up(0)))
-    started, refused = Barrier(3), list[int]()
-
-    def write(number: int) -> None:
-        started.wait()
-        for step in range(20):
-            try:
-                store.commit(posting(store, a_top_up(1 + 20 * number + step)))
-            except Contention:
-                refused.append(step)
-
-    threads = [Thread(target=write, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    started.wait()
-    until_written(store, "the lock", lambda: store.lock_through("2026-03"))
-    locked_at = store.head(PLATFORM_BOOK).seq
-    for thread in threads:
-        thread.join()
-    entries = list(store.entries(PLATFORM_BOOK))
-    assert len(entries) == 41 - len(refused)
-    assert all(it.entry.effective_on == date(2026, 4, 1) for it in entries[locked_at:])
-    assert list(check_book(PLATFORM_BOOK, entries, store.head(PLATFORM_BOOK))) == []
 
 
 def test_an_entry_by_hand_and_a_close_come_back_as_they_were_written_over_the_revision_before(store: AnyStore) -> None:

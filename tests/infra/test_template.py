@@ -12,7 +12,7 @@ from pynamodb.models import Model
 from samtranslator.translator.transform import transform  # type: ignore[import-untyped]  # it ships no types
 
 from infra.aws.tables import TABLES
-from infra.local.deployment import LOCAL_PARAMETERS, TEMPLATE, packaged_template
+from infra.local.deployment import LOCAL_PARAMETERS, packaged_template
 from infra.local.packaging import PROJECT_ROOT
 from settlement.webhooks import WAITS
 
@@ -36,7 +36,7 @@ READS_AND_APPENDS = {
 def resources() -> dict[str, Resource]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        template = packaged_template(TEMPLATE, "s3://bucket/key")
+        template = packaged_template("s3://bucket/key")
         transformed: dict[str, Resource] = transform(template, {}, SimpleNamespace(load=dict))["Resources"]
     return transformed
 
@@ -230,6 +230,28 @@ def test_the_api_changes_nothing_in_the_registry_but_what_its_routes_say(resourc
     assert not allowed.keys() & {"dynamodb:UpdateItem", "dynamodb:BatchWriteItem"}
 
 
+@pytest.mark.parametrize(
+    ("role", "kinds"),
+    [
+        ("ReceiveTicketingRole", ["door"]),
+        ("PollTicketingRole", ["door"]),
+        ("ReceiveEventsRole", ["client", "expert"]),
+        ("AnnounceRole", ["webhook"]),
+        ("DeliverWebhooksRole", ["webhook"]),
+    ],
+)
+def test_who_faces_the_outside_reads_of_the_registry_only_what_it_needs(
+    resources: dict[str, Resource], role: str, kinds: list[str]
+) -> None:
+    registry = {"Fn::GetAtt": ["RegistryTable", "Arn"]}
+    (reads,) = (
+        it for name, it in function_statements(resources) if name == role and registry in listed(it["Resource"])
+    )
+
+    assert reads["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": kinds}}
+    assert set(listed(reads["Action"])) <= {"dynamodb:BatchGetItem", "dynamodb:Query"}
+
+
 def test_webhooks_are_received_one_by_one_in_the_order_of_their_groups(resources: dict[str, Resource]) -> None:
     queue, mapping = resources["WebhooksQueue"]["Properties"], resources["WebhooksToDeliverWebhooks"]["Properties"]
 
@@ -250,7 +272,7 @@ def test_every_webhook_that_is_given_up_alarms(resources: dict[str, Resource]) -
 
 
 def test_webhooks_may_go_to_the_own_machine_and_say_when_they_came_on_the_embedded_stack_only() -> None:
-    parameters = packaged_template(TEMPLATE, "s3://bucket/key")["Parameters"]
+    parameters = packaged_template("s3://bucket/key")["Parameters"]
 
     for name, safe, local in (("WebhooksToLoopback", "refused", "allowed"), ("ClockOfRequests", "ignored", "taken")):
         assert (parameters[name]["Default"], LOCAL_PARAMETERS[name]) == (safe, local)
@@ -300,7 +322,7 @@ def test_ledger_watcher_sees_only_changed_and_removed_entries_and_its_running_al
 def test_every_queue_consumer_returns_single_messages_and_has_time_before_they_reappear(
     resources: dict[str, Resource],
 ) -> None:
-    default = packaged_template(TEMPLATE, "s3://bucket/key")["Parameters"]["QueueVisibilitySeconds"]["Default"]
+    default = packaged_template("s3://bucket/key")["Parameters"]["QueueVisibilitySeconds"]["Default"]
     mappings = [
         mapping["Properties"]
         for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
@@ -332,7 +354,7 @@ def test_only_the_exporting_function_signs_manifests_with_a_key_that_outlives_th
 
 
 def test_exports_are_kept_from_everybody_for_years_where_that_is_asked_for(resources: dict[str, Resource]) -> None:
-    template = packaged_template(TEMPLATE, "s3://bucket/key")
+    template = packaged_template("s3://bucket/key")
     bucket = resources["Exports"]["Properties"]
     condition, locked, otherwise = bucket["ObjectLockConfiguration"]["Fn::If"]
 

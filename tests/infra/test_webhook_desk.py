@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.aws.registry import DynamoRegistry
-from infra.aws.tables import AnnouncementItem, DeliveryItem, RegistryItem, bind
+from infra.aws.tables import AnnouncementItem, DeliveryItem, RegistryItem
 from infra.webhooks.deliveries import keep_delivery
 from infra.webhooks.desk import WebhookDesk
 from settlement.announcements import Audience
 from settlement.ports import Contention
 from settlement.webhooks import Delivery, DeliveryState, Endpoint
+from tests.dynamo_tables import moto_tables
 from tests.world import at
 
 ENDPOINT = Endpoint(id="acme-billing", audience=Audience.CLIENT, client="acme", url="https://acme.example/hooks")
@@ -21,14 +21,8 @@ FIRST, SECOND = "1" * 32, "2" * 32
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookDesk]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        bind("test", region="us-east-1")
-        for table in (RegistryItem, AnnouncementItem, DeliveryItem):
-            table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+def desk() -> Iterator[WebhookDesk]:
+    with moto_tables("test", RegistryItem, AnnouncementItem, DeliveryItem):
         yield WebhookDesk("test")
 
 

@@ -9,12 +9,12 @@ from unittest.mock import patch
 import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from moto import mock_aws
 from pynamodb.exceptions import VerboseClientError
 
 from bench.replay import answered
 from infra.aws.tables import BookItem, HoldItem, PeriodItem, bind
 from infra.aws.wire import Attributes, decoded, delete, encoded, put, put_revision, read_together, scan, update
+from tests.dynamo_tables import moto_tables
 
 ITEM: Attributes = {"book": "client/acme", "seq": 7, "chain_hash": bytes(range(256)), "sums": 'Zoë "1"\n', "open": True}
 
@@ -151,10 +151,7 @@ def test_a_revision_is_put_only_over_the_one_before(revision: int, condition: di
 
 @pytest.fixture
 def tables() -> Iterator[None]:
-    with mock_aws():
-        bind("test", region="us-east-1")
-        for table in (BookItem, HoldItem):
-            table.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    with moto_tables("test", BookItem, HoldItem):
         yield
 
 

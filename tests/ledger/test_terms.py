@@ -35,6 +35,7 @@ def test_amounts_and_percentages_stay_the_texts_they_were_written_as(field: str,
         ("percent", "1000.001", "a percentage is between 0 and 1000, with at most three decimals"),
         ("percent", "0.0005", "a percentage is between 0 and 1000, with at most three decimals"),
         ("currency", "ISK", "ISK is not supported: Stripe writes its amounts with other decimals than ISO 4217"),
+        ("currency", "MGA", "MGA is not supported: Stripe writes its amounts with other decimals than ISO 4217"),
         ("currency", "UGX", "UGX is not supported: Stripe writes its amounts with other decimals than ISO 4217"),
     ],
 )

@@ -51,8 +51,9 @@ def of_week(plan: PlanHistory, *counts: WeekCount) -> Finding:
     return finding
 
 
-def weeks_from(week: Week, number: int) -> list[Week]:
-    return [week_of(first_day(week) + timedelta(weeks=place)) for place in range(number)]
+def first_weeks(number: int) -> list[Week]:
+    """So many weeks from WEEK on."""
+    return [week_of(first_day(WEEK) + timedelta(weeks=place)) for place in range(number)]
 
 
 # -- quests ------------------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def test_the_version_of_a_weeks_monday_decides_that_week_whole() -> None:
 
 
 def test_a_streak_pays_with_every_third_week_of_an_unbroken_row() -> None:
-    weeks = weeks_from(WEEK, 8)
+    weeks = first_weeks(8)
     done = [10, 12, 10, 10, 9, 11, 10, 10]
     counts = [count(number, week=week) for number, week in zip(done, weeks, strict=True)]
     amounts = [of_week(history(STREAK), *counts[: place + 1]).amount for place in range(len(counts))]
@@ -120,7 +121,7 @@ def test_a_streak_pays_with_every_third_week_of_an_unbroken_row() -> None:
 
 
 def test_a_streak_that_goes_on_pays_again_and_says_how_far_it_is() -> None:
-    counts = [count(10, week=week) for week in weeks_from(WEEK, 6)]
+    counts = [count(10, week=week) for week in first_weeks(6)]
     findings = [of_week(history(STREAK), *counts[: place + 1]) for place in range(6)]
     assert [it.amount for it in findings] == [0, 0, 3000, 0, 0, 3000]
     assert [it.proof["row"] for it in findings] == [1, 2, 3, 4, 5, 6]
@@ -128,14 +129,14 @@ def test_a_streak_that_goes_on_pays_again_and_says_how_far_it_is() -> None:
 
 
 def test_a_week_without_any_resolution_breaks_a_streak() -> None:
-    first, _, third, fourth = weeks_from(WEEK, 4)
+    first, _, third, fourth = first_weeks(4)
     counts = [count(10, week=week) for week in (first, third, fourth)]
     assert of_week(history(STREAK), *counts).proof["row"] == 2
 
 
 def test_each_week_of_a_streak_is_judged_by_its_own_version() -> None:
     stricter = a_plan(starts_on="2026-03-16", incentives=[STREAK | {"resolutions": 20}])
-    counts = [count(number, week=week) for number, week in zip([10, 10, 20], weeks_from(WEEK, 3), strict=True)]
+    counts = [count(number, week=week) for number, week in zip([10, 10, 20], first_weeks(3), strict=True)]
     assert of_week(history(STREAK, later=stricter), *counts).amount == 3000
 
 

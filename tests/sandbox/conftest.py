@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -15,6 +13,7 @@ from infra.local.stripe_sandbox import Settings, StripeSandbox
 from infra.stripe.gateway import StripeGateway
 from ledger.money import Currency
 from payouts.payouts import Payout
+from tests.http_server import http_server
 from tests.world import an_expert
 
 if TYPE_CHECKING:
@@ -141,21 +140,6 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     kept = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            payload = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            self.send_response(kept.take(payload, self.headers["Stripe-Signature"]))
-            self.end_headers()
-
-        def log_message(self, *_arguments: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kept.url = f"http://127.0.0.1:{server.server_port}/hooks"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield kept
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(lambda it: (kept.take(it.body.decode(), it.headers["stripe-signature"]), {}, b"")) as url:
+        kept.url = f"{url}/hooks"
+        yield kept

@@ -25,8 +25,8 @@ def of_type(world: World, type_: str) -> list[Announcement]:
     return [it for it in world.store.announced.values() if it.type == type_]
 
 
-def data_of(world: World, type_: str) -> list[dict[str, int | str]]:
-    return [dict(it.data) for it in of_type(world, type_)]
+def reversals(world: World) -> list[dict[str, int | str]]:
+    return [dict(it.data) for it in of_type(world, "charge.reversed")]
 
 
 # -- charges -----------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_a_late_rating_that_only_discounts_tells_what_still_is_charged() -> None
     world.sweep("2026-03-06")
     world.send(world.rated("C1", "2026-03-03", 1, received="2026-03-07"))
 
-    [told] = data_of(world, "charge.reversed")
+    [told] = reversals(world)
 
     assert (told["reversed_minor"], told["charged_minor"], told["why"]) == (50, 49, "rated_below_threshold")
 
@@ -62,7 +62,7 @@ def test_what_is_taken_back_of_a_closed_period_names_the_period_that_gets_it() -
     world.close("2026-04-02")
     world.send(world.reopened("C1", "2026-04-01", received="2026-04-03"))
 
-    [told] = data_of(world, "charge.reversed")
+    [told] = reversals(world)
 
     assert (told["period"], told["reversed_minor"], told["charged_minor"]) == ("2026-04", 99, 0)
 

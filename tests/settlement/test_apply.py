@@ -176,6 +176,23 @@ def test_new_version_of_an_existing_contract_or_plan_starts_after_today() -> Non
     ]
 
 
+def test_day_that_counts_for_a_contract_is_the_newest_in_its_time_zone() -> None:
+    """At 20:00 UTC of 31 October it is November in Tokyo, and resolutions are priced by what is agreed."""
+    tokyo, lima = (a_contract(time_zone=zone) for zone in ("Asia/Tokyo", "America/Lima"))
+    eve = date(2026, 10, 31)
+
+    for contract, what in ((tokyo, "is not after 2026-11-01"), (lima, "")):
+        new = NewTerms(contracts=(contract.model_copy(update={"starts_on": date(2026, 11, 1)}),))
+        ended = NewTerms(contracts=(contract.model_copy(update={"ends_on": date(2026, 11, 1)}),))
+        for terms in (new, ended):
+            current = registered(contracts=(contract,))
+            if what:
+                with pytest.raises(TermsRefused, match=what):
+                    plan_changes(current, terms, eve)
+            else:
+                assert len(plan_changes(current, terms, eve)) == 1
+
+
 def test_version_that_has_begun_stays_as_agreed() -> None:
     dearer = NewTerms(contracts=(a_contract(per_unit("1.09")),))
 

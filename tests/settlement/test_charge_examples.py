@@ -208,6 +208,16 @@ def test_c10_prepaid_credits_are_told_about_as_they_are_used_and_applied_at_the_
     assert world.balance("client/acme/unbilled") == "0.00"
 
 
+def test_what_is_taken_back_after_the_close_tells_nobody_that_credits_are_used_up() -> None:
+    world = a_world(prepaid=True)
+    buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))
+    world.solve(6, start="2026-03-30")
+    world.close()
+    world.send(world.reopened("C1", "2026-04-03"))
+    assert {told.type for told in world.store.announced.values()} == {"usage.prepaid_alert", "charge.reversed"}
+    assert [told.data["percent"] for told in world.store.announced.values() if "percent" in told.data] == [50]
+
+
 def test_credits_that_pay_everything_leave_nothing_due_and_never_less_than_stripe_charges() -> None:
     world = a_world(prepaid=True)
     buy_credits(world.store, world.registry, "acme", a_lot(1000), at("2026-03-01"))

@@ -60,11 +60,20 @@ def test_a_helpdesk_is_asked_over_https() -> None:
     assert problems((), a_door(System.FRESHDESK, poll=poll | {"address": "https://acme.freshdesk.com"})) == []
 
 
+def test_a_jira_door_says_where_the_search_has_the_satisfaction_not_where_webhooks_have_it() -> None:
+    poll = {"address": "https://acme.atlassian.net", "key": "jira-key"}
+    date = {"rated_at": "fields.customfield_10106"}
+    for rating in ("fields.customfield_10105.rating", "rating | fields.customfield_10105.rating"):
+        assert a_door(System.JIRA, poll=poll, fields={"rating": rating, **date}).polled == ("feedback",)
+    with pytest.raises(ValueError, match=r"fields\.rating: is missing; say where feedback has it"):
+        a_door(System.JIRA, poll=poll, fields={"rating": "issue.fields.customfield_10105.rating", **date})
+
+
 @pytest.mark.parametrize(
     ("system", "listings", "said"),
     [
         (System.ZENDESK, (), "zendesk has nothing that is polled; leave it out"),
-        (System.JIRA, (), "jira has nothing that is polled; leave it out"),
+        (System.JIRA, (), "fields.rating: is missing; say where feedback has it, such as fields.customfield_10010"),
         (System.FRESHDESK, ("surveys",), "freshdesk has no listing surveys; there is ratings"),
     ],
 )

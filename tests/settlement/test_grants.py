@@ -80,7 +80,14 @@ def test_the_tenant_is_taken_from_nothing_else() -> None:
         "email": "x@acme.example",
     }
     assert caller("[client:globex]", claims=claims).tenant == "globex"
-    assert caller("", claims=claims) == Caller("u-1", frozenset())
+    assert caller("", claims=claims) == Caller("u-1", frozenset(), name="client-acme")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("anna@corp.example", "anna@corp.example"), ("a b", ""), ("", ""), (None, "")]
+)
+def test_a_persons_name_is_kept_if_a_session_could_have_it(name: object, kept: str) -> None:
+    assert caller("[approver]", claims={"username": name}).name == kept
 
 
 @given(st.sampled_from(Role), st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,20}[a-z0-9])?", fullmatch=True))

@@ -20,6 +20,7 @@ from events.decode import Delivery
 from ledger.accounts import REVENUE_RESOLUTIONS, client_unbilled
 from ledger.entries import Book, Entry, EntryId, RecordedEntry, evidence, postings
 from ledger.posting_rules import Reason
+from payouts.plans import PlanHistory
 from settlement.cases import Case, CycleState, CycleStatus
 from settlement.credit_notes import plan_credit_note
 from settlement.invoice_evidence import EvidenceDiffers, EvidenceRow, PeriodNotClosed, evidence_rows
@@ -238,6 +239,34 @@ def test_a_credit_for_an_earlier_period_is_a_row_of_the_period_that_gives_it() -
         ("settled", "C3", 500),
         ("settled", "C4", 500),
     ]
+
+
+def test_what_corrects_only_the_pay_of_an_earlier_period_is_no_row_however_often() -> None:
+    world = a_world(rating=HALF_OFF | {"unrated": "discount"})
+    world.plan = a_plan(base=FIXED, peer_review_bonus={"at_least_percent": "50", "amount": "0.10"})
+    world.registry.plan_histories["standard"] = PlanHistory("standard", (world.plan,))
+    world.send(world.completed("C1", "2026-03-10"))
+    world.sweep("2026-03-29")
+    world.close("2026-04-02")
+    for day, score in (("2026-04-03", 5), ("2026-04-04", 1), ("2026-04-05", 5)):
+        world.send(world.peer_reviewed("C1", day, "noah", score))
+    world.close("2026-05-03")
+    assert [entry.effective_on.month for entry in world.entries() if entry.id.startswith("charge:")] == [3, 4, 4, 4]
+    assert brief(rows_of(world, APRIL)) == [("carried", None, 49), ("carried", None, -49)]
+
+
+def test_what_later_terms_would_charge_is_no_row_where_it_was_waived_by_those_of_its_month() -> None:
+    world = a_world(rating=RATING)
+    world.plan = a_plan(base=FIXED, not_charged="base")
+    world.registry.plan_histories["standard"] = PlanHistory("standard", (world.plan,))
+    april = a_contract(starts_on="2026-04-01", rating=RATING | {"below": "charge"})
+    world.registry.contract_histories["acme"] = ContractHistory("acme", (world.contract, april))
+    world.close("2026-04-02")
+    late = "2026-04-03"
+    world.send(world.completed("C1", "2026-03-20", received=late), world.rated("C1", "2026-03-21", 1, received=late))
+    world.close("2026-05-03")
+    assert world.balance("expert/maya/payable") == "-0.10"
+    assert rows_of(world, APRIL) == []
 
 
 def test_a_credit_that_a_credit_note_gave_is_not_given_again_and_a_second_issue_says_so() -> None:

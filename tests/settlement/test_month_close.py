@@ -257,17 +257,29 @@ def test_counting_reads_on_where_the_month_before_was_locked() -> None:
     assert "acme: 2 resolutions, 20.00 USD charged, 0.00 USD credited" in office.close.of(Step.COUNTS).said  # type: ignore[union-attr]  # it is there
 
 
-def test_a_month_that_is_not_over_says_when_it_closes() -> None:
+@pytest.mark.parametrize("as_of", ["2026-03-31T13:00:00", "2026-04-02T23:59:59"])
+def test_a_month_that_is_not_over_says_when_it_closes_and_no_step_counts_as_done(as_of: str) -> None:
+    office = Office(a_month(close_delay_hours=48))
+    with pytest.raises(CloseRefused, match=r"2026-03 can be closed from 2026-04-03T00:00:00Z on"):
+        office.run(as_of=at(as_of), accepts={Step.PARKED: "never mind"})
+    assert office.close.done == ()
+    assert office.world.store.stored_periods["acme", MARCH].status is PeriodStatus.OPEN
+    office.run(as_of=at("2026-04-03"))
+    assert office.close.next_step is Step.APPROVAL
+
+
+def test_a_period_that_is_open_blocks_until_it_is_closed() -> None:
     office = Office()
+    office.run(until=Step.COUNTS)
     said = office.blocked(Step.PERIODS, as_of=at("2026-03-31T13:00:00"))
     assert "acme: 2026-03 is open -> it closes at 2026-04-0" in said
-    assert office.world.store.stored_periods["acme", MARCH].status is PeriodStatus.OPEN
 
 
 @pytest.mark.parametrize("as_of", ["2026-03-31T23:59:59", "2025-12-01"])
 def test_a_month_that_is_not_over_is_not_locked_even_if_no_client_has_a_contract_in_it(as_of: str) -> None:
     office = Office(World(contract=a_contract(starts_on="2027-01-01")))
-    assert office.blocked(Step.PERIODS, as_of=at(as_of)).startswith("2026-03 is not over")
+    with pytest.raises(CloseRefused, match=r"2026-03 can be closed from 2026-04-01T00:00:00Z on"):
+        office.run(as_of=at(as_of))
     assert office.world.store.locked_through() == ""
     office.run(as_of=at("2026-04-01"))
     assert office.world.store.locked_through() == "2026-03"

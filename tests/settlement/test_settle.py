@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.contracts import ContractHistory
+from billing.contracts import Contract, ContractHistory
 from billing.periods import Period
 from events.adapters.doors import Agents, unknown_expert
 from events.adapters.systems import System
@@ -20,7 +20,7 @@ from settlement.parking import ParkReason
 from settlement.ports import Changes
 from settlement.release import release
 from tests.ticketing import a_door
-from tests.world import RATING, World, a_contract, a_plan, an_expert, at
+from tests.world import RATING, World, a_contract, a_plan, an_expert, at, per_unit
 
 CHEAP = [{"id": "all", "price": {"model": "per_unit", "unit": "0.10"}}]
 BONUS = [{"at_least_percent": "75", "amount": "0.10"}]
@@ -285,6 +285,84 @@ def test_a_correction_of_a_closed_period_waits_for_the_next_open_one_however_lat
     world.send(world.fact("dispute.decided", "C1", "2026-04-20", dispute="D1", upheld=True, received="2026-04-20"))
     assert world.store.stored_periods["acme", Period("2026-05")].given_back == 99
     assert status(world, "C1") == (CycleStatus.WAIVED, "dispute_upheld")
+    world.check()
+
+
+def of_two_versions(march: Contract, april: Contract, **plan: object) -> World:
+    world = World(contract=march, plan=a_plan(**plan))
+    world.registry.contract_histories["acme"] = ContractHistory("acme", (march, april))
+    return world
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [{"threshold_percent": "40"}, {"unrated": "charge", "below": "charge"}],
+)
+def test_what_was_waived_is_not_charged_by_later_terms_when_a_review_comes_after_the_close(
+    ratings: dict[str, str],
+) -> None:
+    april = a_contract(starts_on="2026-04-01", rating=RATING | ratings)
+    world = of_two_versions(a_contract(rating=RATING), april)
+    world.send(world.completed("C1", "2026-03-20"), world.rated("C1", "2026-03-21", 3))
+    world.close("2026-04-02")
+
+    world.send(world.peer_reviewed("C1", "2026-04-05", "noah", 5))
+
+    assert status(world, "C1") == (CycleStatus.WAIVED, "rated_below_threshold")
+    assert world.entries() == []
+
+
+def test_a_review_of_what_was_waived_is_taken_in_also_where_the_contract_has_ended() -> None:
+    world = World(contract=a_contract(rating=RATING, ends_on="2026-04-01"))
+    world.send(world.completed("C1", "2026-03-20"), world.rated("C1", "2026-03-21", 3))
+    world.close("2026-04-02")
+
+    assert world.send(world.peer_reviewed("C1", "2026-04-05", "noah", 5)).parked == 0
+    assert status(world, "C1") == (CycleStatus.WAIVED, "rated_below_threshold")
+
+
+def test_what_settled_in_a_closed_period_is_judged_by_its_terms_and_priced_by_those_of_the_open_one() -> None:
+    april = a_contract(per_unit("0.49"), starts_on="2026-04-01", rating=RATING | {"threshold_percent": "90"})
+    world = of_two_versions(a_contract(rating=RATING), april)
+    world.close("2026-04-02")
+    late = "2026-04-03"
+    world.send(world.completed("C1", "2026-03-20", received=late), world.rated("C1", "2026-03-21", 4, received=late))
+    assert world.balance("client/acme/unbilled") == "0.49"
+
+    world.send(world.peer_reviewed("C1", "2026-04-05", "noah", 5))
+
+    assert world.balance("client/acme/unbilled") == "0.49"
+    world.check()
+
+
+def test_an_earning_keeps_the_list_price_of_a_charge_that_was_waived_before_the_close() -> None:
+    april = a_contract(per_unit("0.49"), starts_on="2026-04-01", rating=RATING)
+    world = of_two_versions(a_contract(rating=RATING), april, not_charged="base")
+    world.send(world.completed("C1", "2026-03-20"), world.rated("C1", "2026-03-21", 5))
+    world.send(world.rated("C1", "2026-03-22", 1))
+    assert world.balance("expert/maya/payable") == "-0.59"
+    world.close("2026-04-02")
+
+    for day in ("2026-04-05", "2026-04-06"):
+        world.send(world.peer_reviewed("C1", day, "noah", 5))
+
+    assert world.balance("expert/maya/payable") == "-0.59"
+    assert status(world, "C1") == (CycleStatus.WAIVED, "rated_below_threshold")
+    world.check()
+
+
+def test_credits_of_all_resolutions_are_together_at_most_the_invoice_also_with_discounts() -> None:
+    volume = {"model": "volume", "tiers": [{"up_to": 5, "unit": "1.20"}, {"unit": "0.80"}]}
+    rating = RATING | {"below": "discount", "discount_percent": "50"}
+    world = World(contract=a_contract(volume, rating=rating))
+    cases = [f"C{number}" for number in range(10)]
+    world.send(*(world.completed(case, "2026-03-20") for case in cases))
+    world.send(*(world.rated(case, "2026-03-21", 1 if case < "C5" else 5) for case in cases))
+    assert world.close("2026-04-02").total == 500
+
+    world.send(*(world.reopened(case, "2026-03-25", received="2026-04-03") for case in cases))
+
+    assert world.balance("revenue/credits") == "5.00"
     world.check()
 
 

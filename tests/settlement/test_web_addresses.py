@@ -51,6 +51,10 @@ def test_an_address_is_taken_apart(url: str, target: Target) -> None:
         "https://127.1/",
         "https://0177.0.0.1/",
         "https://[::1",
+        "https://acme..example/",
+        "https://.acme.example/",
+        f"https://{'a' * 64}.example/",
+        "https://10.0.0.1./",
     ],
 )
 def test_an_address_that_is_none_or_hides_something_is_refused(url: str) -> None:
@@ -104,8 +108,9 @@ def test_public_addresses_are_called(address: str) -> None:
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_addresses_that_are_not_public_are_refused_also_beside_one_that_is(address: str) -> None:
-    with pytest.raises(AddressRefused, match="not a public address"):
+    with pytest.raises(AddressRefused, match="not a public address") as refused:
         check_addresses("acme.example", ["1.1.1.1", address], loopback_allowed=False)
+    assert address not in str(refused.value), "who names a host is not told what it stands for inside"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])

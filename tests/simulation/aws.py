@@ -156,6 +156,8 @@ class Cloud:
             return self._secret(operation, asked)
         if operation == "GetQueueUrl":
             return 200, json.dumps({"QueueUrl": f"http://simulated/{asked['QueueName']}"}).encode()
+        if operation == "ChangeMessageVisibility":  # of a webhook; whoever plays it brings it again
+            return 200, b"{}"
         answer = self._put_events(asked, kind) if service == "events" else self._send(asked, kind)
         return 200, json.dumps(answer).encode()
 

@@ -3,15 +3,17 @@
 import os
 import sys
 import time
+from itertools import chain
 
 from tests.simulation.crash_points import crash_points
+from tests.simulation.door_calls import try_doors
 from tests.simulation.tried import summed
 
 
 def main() -> int:
     """Try them, and tell what they came to; 1 if there is one that was not recovered from."""
     began, workflow = time.monotonic(), " ".join(sys.argv[1:])
-    found = summed(crash_points(os.cpu_count() or 1, workflow))
+    found = summed(chain(crash_points(os.cpu_count() or 1, workflow), try_doors(workflow)))
     for name, it in found.items():
         sys.stdout.write(f"{name}: {it.calls} calls, {it.points} points, {len(it.failed)} not recovered from\n")
         sys.stderr.write("".join(f"  {what}\n" for what in it.failed))

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tests.simulation.api_calls import try_calls
 from tests.simulation.crash_points import crash_points
+from tests.simulation.door_calls import try_doors
 from tests.simulation.invariants import Checker
 from tests.simulation.simulation import Simulation, Violation
 from tests.simulation.tried import Tried, summed
@@ -102,7 +103,7 @@ def main() -> int:
 
 def _try_crash_points(workers: int) -> dict[str, Tried]:
     found = list[Tried]()
-    for number, one in enumerate(chain(crash_points(workers), try_calls()), start=1):
+    for number, one in enumerate(chain(crash_points(workers), try_calls(), try_doors()), start=1):
         found.append(one)
         failed = sum(len(it.failed) for it in found)
         sys.stderr.write(f"\rcrash points of {number} scenes tried, {failed} not recovered from ")

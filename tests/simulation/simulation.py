@@ -154,7 +154,7 @@ class Simulation:
         no_wait = SimpleNamespace(sleep=lambda _seconds: None)
         with ExitStack() as stack:
             stack.enter_context(patch.dict("os.environ", environment))
-            stack.enter_context(patch("boto3.client", model_client))
+            stack.enter_context(patch("infra.aws.clients.client", model_client))
             stack.enter_context(patch("infra.aws.store.time", no_wait))
             stack.enter_context(patch("botocore.endpoint.time", no_wait))
             stack.enter_context(patch("stripe.RequestsClient", client_class(self.stripe, self.faults)))

@@ -13,6 +13,7 @@ from infra.aws.store import DynamoStore
 from settlement.ports import Changes
 from tests.simulation.crash_points import TrialStage, try_scene
 from tests.simulation.crashes_of_files import WRITERS, Writer, try_files
+from tests.simulation.door_calls import DOOR_CALLS
 from tests.simulation.scenes import Scene, rehearsed
 from tests.world import World
 
@@ -20,12 +21,9 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 HANDLERS = sorted(path.stem for path in FUNCTIONS.glob("*.py") if "\ndef handler(" in path.read_text())
 # Not in any scene, and why. A new function comes to the others, unless somebody says here why not.
 ELSEWHERE = {
-    "deliver_webhooks": "it writes no entries, and calls servers that nobody stands in for",
     "export_ledger": "it writes no entries; its runs are killed at each call in tests/infra/test_export_runs.py",
-    "poll_ticketing": "it writes no entries, and calls servers that nobody stands in for",
-    "receive_events": "it writes no entries; whoever got no answer sends again, and facts are known by their ids",
-    "receive_ticketing": "it writes no entries; whoever got no answer sends again, and facts are known by their ids",
     "serve_api": "its POSTs are tried in test_api_crash_points.py, each with its Idempotency-Key",
+    **{function: "it is tried in test_door_crash_points.py" for function, _ in DOOR_CALLS},
 }
 MOST_CALLS = 30
 

@@ -123,21 +123,19 @@ def required(call: Call, name: str) -> str:
     return str(call.params[name])
 
 
-def positive_amount(call: Call, name: str = "amount") -> int:
-    """An amount of at least 1 minor unit, in steps of 10 for three-decimal currencies; minor units."""
-    required(call, name)
-    amount = int(call.params[name])
+def positive_amount(call: Call) -> int:
+    """The parameter `amount`: at least 1 minor unit, in steps of 10 for three-decimal currencies; minor units."""
+    amount = int(required(call, "amount"))
     if amount < 1:
-        raise ParameterError(
-            "This value must be greater than or equal to 1.", code="parameter_invalid_integer", param=name
-        )
-    return check_steps(amount, call.params.get("currency", ""), name)
+        sentence = "This value must be greater than or equal to 1."
+        raise ParameterError(sentence, code="parameter_invalid_integer", param="amount")
+    return check_steps(amount, call.params.get("currency", ""))
 
 
-def check_steps(amount: int, currency: str, param: str = "amount") -> int:
+def check_steps(amount: int, currency: str) -> int:
     """The amount itself, unless the currency has three decimals and the last digit isn't 0."""
     if currency.lower() in THREE_DECIMAL_CURRENCIES and amount % 10:
-        raise ApiError(f"Amounts in {currency} must end in 0.", code="invalid_charge_amount", param=param)
+        raise ApiError(f"Amounts in {currency} must end in 0.", code="invalid_charge_amount", param="amount")
     return amount
 
 
