@@ -34,7 +34,7 @@ test: .venv/installed ## all tests
 
 .PHONY: api-cases
 api-cases: .venv/installed ## 1,000 made-up requests for each route of the API; CASES=500 valid and as many invalid ones
-	@SOLVENT_API_CASES=$(CASES) $(BIN)/pytest -n 2 --dist loadfile tests/api/test_cases.py tests/end_to_end/test_api_cases.py
+	@SOLVENT_API_CASES=$(CASES) $(BIN)/pytest -n 2 tests/end_to_end/test_api_cases.py tests/api/test_cases.py
 
 .PHONY: bench
 bench: .venv/installed ## measurements, also written to build/bench.json

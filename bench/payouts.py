@@ -189,8 +189,9 @@ def _creating(number: int) -> dict[str, Any]:
 
 
 def _copy(params: dict[str, Any]) -> dict[str, Any]:
-    """The same writes under keys of their own, without conditions."""
-    items = pickle.loads(pickle.dumps(params["TransactItems"]).replace(b"e0", b"r0"))  # noqa: S301  # our own
+    """The same writes under keys of their own, without conditions and what only checks."""
+    written = [item for item in params["TransactItems"] if "ConditionCheck" not in item]
+    items = pickle.loads(pickle.dumps(written).replace(b"e0", b"r0"))  # noqa: S301  # our own
     for write in (write for item in items for write in item.values()):
         write.pop("ConditionExpression", None)
         for names in ("ExpressionAttributeNames", "ExpressionAttributeValues"):
