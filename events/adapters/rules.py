@@ -2,8 +2,7 @@
 
 Paths are as in `payloads.parse_path`; of several, with | between them, the first that has a value is taken. A path that
 begins with @ is no part of the payload: @received is when the request came, @sent when it was signed, and the others
-are made by `prepare`. An empty path of a listing is the door's to say,
-below `fields`.
+are made by `prepare`. An empty path of a listing is the door's to say, below `fields`.
 """
 
 import re
