@@ -273,6 +273,7 @@ def _line(entry: Entry, amount: Money, payout: str | None) -> Line:
     is_share_of_list = share_of == ShareOf.LIST_PRICE and price is not None
     owner, _, client = entry.book.partition("/")
     release_on = told.get("release_on")
+    why = told.get("why")
     return Line(
         day=entry.effective_on,
         kind=KINDS[entry.reason],
@@ -288,7 +289,7 @@ def _line(entry: Entry, amount: Money, payout: str | None) -> Line:
         list_price=Fraction(price) if is_share_of_list else None,
         charged=told.get("charged") if share_of == ShareOf.CHARGED else None,
         rating=told.get("rating"),
-        why=why_told(told["why"]) if told.get("why") else told.get("why"),
+        why=why and why_told(why),
         trace=tuple(Considered(*considered) for considered in told.get("trace", ())),
         release_on=date.fromisoformat(release_on) if release_on else None,
         payout=payout,
