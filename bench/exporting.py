@@ -27,6 +27,7 @@ from infra.aws.store import DynamoStore
 from infra.aws.tables import bind
 from infra.aws.wire import Attributes, encoded
 from infra.exports import export_ledger, open_export
+from infra.exports.runs import ENTRIES_PER_SLICE
 from infra.exports.slices import PARQUET, Journal
 from infra.ledger_views import open_views
 from ledger.accounts import (
@@ -44,6 +45,7 @@ from ledger.entries import (
     EntryId,
     RecordedEntry,
     canonical_content,
+    canonical_heading,
     client_book,
     evidence,
     postings,
@@ -52,7 +54,7 @@ from ledger.posting_rules import Reason
 from ledger.sealed import SealedEntry
 
 RUNS = 3
-ENTRIES = 50_000  # one slice
+ENTRIES = ENTRIES_PER_SLICE
 ALL_ENTRIES = 1_000_000
 TARGET = 50_000
 MOST_MEGABYTES = 500
@@ -106,11 +108,11 @@ def measure() -> list[Figure]:
 
 
 def _book(number: int) -> tuple[tuple[RecordedEntry, ...], Head]:
-    """The settled resolutions of a client, as settlement posts them, through October."""
+    """The settled resolutions of a client, as settlement posts them, in October and November."""
     book = client_book(_CLIENT)
     head, recorded = Head(book), list[RecordedEntry]()
     for place in range(number):
-        at = _FIRST + timedelta(seconds=place * 80)
+        at = _FIRST + timedelta(seconds=place * 40)
         sealed, head = append(head, [_settled(book, place, at)], at)
         recorded += sealed
     return tuple(recorded), head
@@ -134,7 +136,8 @@ def _sealed(book: Book, place: int, chain_before: str) -> SealedEntry:
     at = _SECOND_MONTH + timedelta(seconds=place * 12 // 5)
     lines, told = to_json([[account, "USD", minor] for account, minor in amounts if minor]), evidence(proof)
     id_, reason, day = f"charge:{_CLIENT}/{proof['case']}/1:1", Reason.SETTLED.value, at.date().isoformat()
-    content_hash = hashlib.sha256(canonical_content((id_, book, reason, day), lines, told)).hexdigest()
+    content = canonical_content(canonical_heading(id_, book, reason, day), lines.decode(), told)
+    content_hash = hashlib.sha256(content.encode()).hexdigest()
     chain_hash = chained_hash(content_hash, place + 1, at.isoformat(), chain_before)
     recorded_at = at.isoformat().replace("+00:00", "Z")
     return SealedEntry(place + 1, id_, reason, lines.decode(), day, recorded_at, told, content_hash, chain_hash)

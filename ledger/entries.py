@@ -139,21 +139,27 @@ def is_foreign(book: Book, account: Account) -> bool:
 
 
 def _content_hash(entry: Entry) -> str:
-    named = (entry.id, entry.book, entry.reason, entry.effective_on.isoformat())
-    return hashlib.sha256(canonical_content(named, canonical_postings(entry.postings), entry.evidence)).hexdigest()
+    heading = canonical_heading(entry.id, entry.book, entry.reason, entry.effective_on.isoformat())
+    content = canonical_content(heading, canonical_postings(entry.postings), entry.evidence)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def canonical_postings(lines: Iterable[Posting]) -> bytes:
+def canonical_heading(id_: str, book: str, reason: str, effective_on: str) -> str:
+    """What an entry is called, as it is hashed: a JSON list of id, book, reason and accounting date, without blanks."""
+    return to_json((id_, book, reason, effective_on)).decode()
+
+
+def canonical_postings(lines: Iterable[Posting]) -> str:
     """Postings as they are stored and hashed: a JSON list of [account, currency, minor units], without blanks."""
-    return to_json([[line.account, line.amount.currency, line.amount.minor_units] for line in lines])
+    return to_json([[line.account, line.amount.currency, line.amount.minor_units] for line in lines]).decode()
 
 
-def canonical_content(named: tuple[str, str, str, str], lines: bytes, proof: str) -> bytes:
-    """What `content_hash` is the SHA-256 of: a JSON list of id, book, reason, accounting date, postings and evidence.
+def canonical_content(heading: str, lines: str, proof: str) -> str:
+    """What `content_hash` is the SHA-256 of, in UTF-8: a JSON list of what the heading lists, postings and evidence.
 
-    `named` are the first four, `lines` are `canonical_postings`. No control character is in it.
+    Heading and postings end where their JSON does, so no other entry gives the same text.
     """
-    return b"%b,%b,%b]" % (to_json(named)[:-1], lines, to_json(proof))
+    return f"{heading[:-1]},{lines},{to_json(proof).decode()}]"
 
 
 def postings(amounts: Iterable[tuple[Account, int]], currency_code: str) -> tuple[Posting, ...]:

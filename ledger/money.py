@@ -12,7 +12,7 @@ from ledger.records import dataclass
 Currency = NewType("Currency", str)
 
 # ISO 4217 list one: active codes by the number of decimals of their minor unit (funds and metals left out).
-_CODES_BY_EXPONENT = {
+CODES_BY_EXPONENT = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
     2: (
         "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC "
@@ -23,7 +23,7 @@ _CODES_BY_EXPONENT = {
     ),
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
-_EXPONENTS = {code: exponent for exponent, codes in _CODES_BY_EXPONENT.items() for code in codes.split()}
+_EXPONENTS = {code: exponent for exponent, codes in CODES_BY_EXPONENT.items() for code in codes.split()}
 # Fits every format that amounts are exported to.
 _LARGEST = 10**18 - 1
 _DECIMAL = re.compile(r"[+-]?\d{1,15}(\.\d{1,12})?")

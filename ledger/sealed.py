@@ -4,7 +4,7 @@ import hashlib
 from typing import NamedTuple
 
 from ledger.books import chained_hash
-from ledger.entries import Book, RecordedEntry, canonical_content, canonical_postings
+from ledger.entries import Book, RecordedEntry, canonical_content, canonical_heading, canonical_postings
 from ledger.errors import BookBroken
 
 
@@ -33,7 +33,7 @@ def sealed(recorded: RecordedEntry) -> SealedEntry:
         recorded.seq,
         entry.id,
         entry.reason.value,
-        canonical_postings(entry.postings).decode(),
+        canonical_postings(entry.postings),
         entry.effective_on.isoformat(),
         recorded.recorded_at.isoformat().replace("+00:00", "Z"),
         entry.evidence,
@@ -42,18 +42,18 @@ def sealed(recorded: RecordedEntry) -> SealedEntry:
     )
 
 
-def proven_content(book: Book, entry: SealedEntry, seq_before: int, chain_before: str) -> bytes:
-    """The canonical content of an entry that follows another in its book and carries the hashes of what it says.
+def proven_heading(book: Book, entry: SealedEntry, seq_before: int, chain_before: str) -> str:
+    """The canonical heading of an entry that follows another in its book and carries the hashes of what it says.
 
     `seq_before` and `chain_before` are the other's number and chain hash. Raises BookBroken for an entry that does not.
+    Runs for every entry that is exported or verified.
     """
-    named = (entry.id, book, entry.reason, entry.effective_on)
-    content = canonical_content(named, entry.postings.encode(), entry.evidence)
-    content_hash = hashlib.sha256(content).hexdigest()
-    recorded_at = entry.recorded_at.removesuffix("Z") + "+00:00"
-    chain_hash = chained_hash(content_hash, entry.seq, recorded_at, chain_before)
-    if entry.seq == seq_before + 1 and content_hash == entry.content_hash and chain_hash == entry.chain_hash:
-        return content
-    if entry.seq != seq_before + 1:
-        raise BookBroken(f"{book}: sequence goes from {seq_before} to {entry.seq}")
-    raise BookBroken(f"{book}: entry {entry.seq} ({entry.id}) does not carry the hash of its content")
+    seq, id_, reason, postings, effective_on, recorded_at, evidence, content_hash, chain_hash = entry
+    if seq != seq_before + 1:
+        raise BookBroken(f"{book}: sequence goes from {seq_before} to {seq}")
+    heading = canonical_heading(id_, book, reason, effective_on)
+    content = hashlib.sha256(canonical_content(heading, postings, evidence).encode()).hexdigest()
+    chain = chained_hash(content, seq, recorded_at.removesuffix("Z") + "+00:00", chain_before)
+    if content != content_hash or chain != chain_hash:
+        raise BookBroken(f"{book}: entry {seq} ({id_}) does not carry the hash of its content")
+    return heading

@@ -12,7 +12,7 @@ from ledger.accounts import Account, role_of
 from ledger.entries import Book, is_foreign, place_of
 from ledger.errors import BookBroken, PostingRuleBroken
 from ledger.posting_rules import Reason
-from ledger.sealed import SealedEntry, proven_content
+from ledger.sealed import SealedEntry, proven_heading
 
 _BATCH = 10_000
 
@@ -121,7 +121,7 @@ def _broken_chains(made: duckdb.DuckDBPyConnection, cursors: dict[Book, Cursor])
             entry = SealedEntry(*texts)
             before = cursors.get(book) or Cursor(book)
             try:
-                proven_content(book, entry, before.seq, before.chain_hash)
+                proven_heading(book, entry, before.seq, before.chain_hash)
             except BookBroken as broken:
                 yield str(broken)
             cursors[book] = Cursor(book, entry.seq, entry.chain_hash)

@@ -156,6 +156,13 @@ def test_amount_changed_on_both_sides_breaks_the_hash(folder: Path) -> None:
     assert any(it.startswith("run 1: JPY: the postings come to 2 debit and 2 credit in 2 entries") for it in found)
 
 
+def test_currency_that_is_none_is_found(folder: Path) -> None:
+    edit(folder / POSTINGS, "UPDATE rows SET currency = 'XXX' WHERE currency = 'JPY'")
+    make_anew(folder, KEY)
+
+    assert any("'XXX' is not an active ISO 4217 currency code" in it for it in problems(folder))
+
+
 def test_removed_entry_leaves_a_gap(folder: Path) -> None:
     for file in (ENTRIES, POSTINGS):
         edit(folder / file, "DELETE FROM rows WHERE entry_id LIKE 'charge:acme/C3/%'")

@@ -25,7 +25,7 @@ from ledger.accounts import (
     expert_payable,
 )
 from ledger.books import GENESIS, Head, append
-from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evidence, expert_book, postings
+from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, Evidence, client_book, evidence, expert_book, postings
 from ledger.errors import BookBroken
 from ledger.money import Currency
 from ledger.posting_rules import Reason
@@ -236,6 +236,26 @@ def test_texts_of_any_kind_come_out_as_they_went_in(tmp_path: Path) -> None:
 
     assert [row[0] for row in rows(tmp_path / "ledger", "SELECT entry_id FROM entries ORDER BY seq")] == ids
     assert rows(tmp_path / "ledger", "SELECT DISTINCT evidence FROM entries") == [(an_entry().evidence,)]
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        "a\x1fb",
+        "a\nb",
+        "a\rb",
+        '{}\x1f1\x1f2026-03-05T10:00:00Z\x1fh\x1fc\n["forged","platform","manual","2026-03-05"]\x1f[["rounding","USD",5]]\x1f{}',
+    ],
+    ids=["separator", "line-break", "carriage-return", "whole-line"],
+)
+def test_evidence_that_is_not_json_of_the_ledger_cannot_forge_a_row(tmp_path: Path, proof: str) -> None:
+    store = MemoryStore()
+    post(store, replace(an_entry(), evidence=Evidence(proof)))
+
+    with pytest.raises(BookBroken, match="JSON"):
+        export_ledger(store, tmp_path / "ledger")
+
+    assert not list((tmp_path / "ledger").glob("*/*/*.parquet"))
 
 
 def test_case_and_cycle_come_from_the_id_of_what_a_cycle_posted(tmp_path: Path) -> None:
