@@ -53,7 +53,7 @@ from ledger.entries import (
 from ledger.posting_rules import Reason
 from ledger.sealed import SealedEntry
 
-RUNS = 3
+RUNS = 7
 ENTRIES = ENTRIES_PER_SLICE
 ALL_ENTRIES = 1_000_000
 TARGET = 50_000
