@@ -264,12 +264,23 @@ class _Teller:
 
     def entries(self, entries: Iterable[RecordedEntry]) -> Iterator[Told]:
         """Each entry of a cycle."""
-        versions = {contract.version: contract for contract in self.contracts.versions}
+        settled_at = {state.number: state.settled_at for state in self.case.cycles}
         for recorded in entries:
             told = json.loads(recorded.entry.evidence)
-            threshold = _threshold(versions.get(told.get("contract", "")))
+            threshold = _threshold(self._judged_by(told.get("contract"), settled_at.get(told["cycle"])))
             sentences = tuple(entry_sentences(recorded, threshold))
             yield Told(recorded.recorded_at, sentences, told["cycle"], recorded=recorded)
+
+    def _judged_by(self, priced_by: str | None, settled_at: datetime | None) -> Contract | None:
+        """The version that asks for the rating: of the month it was settled in, or that it is priced by.
+
+        They differ where the month was closed already, so that the next one prices it: then the earlier one judges. A
+        later one is that of another solution of the cycle.
+        """
+        versions = [contract for contract in self.contracts.versions if contract.version == priced_by]
+        if versions and settled_at:
+            versions.append(self._contract_at(settled_at))
+        return min(versions, key=lambda it: it.starts_on, default=None)
 
     def states(self, entries: Sequence[RecordedEntry], as_of: datetime) -> Iterator[Told]:
         """Where each cycle stands of which no entry says so, such as one that nobody pays or earns for."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from billing.contracts import ContractHistory
 from events.facts import CaseId
 from ledger.entries import Book, RecordedEntry, client_book
 from ledger.posting_rules import POSTING_RULES, Reason
@@ -48,6 +49,21 @@ def test_a_charge_is_told_with_its_rule_price_rating_pay_and_postings() -> None:
         "In all, acme pays 0.49 USD and maya earns 0.59 USD.",
     ):
         assert sentence in told
+
+
+def test_the_threshold_told_is_that_of_the_month_it_was_settled_in_also_where_that_month_was_closed() -> None:
+    march = a_contract(rating=RATING | {"below": "discount", "discount_percent": "50"})
+    april = a_contract(starts_on="2026-04-01", rating=RATING | {"threshold_percent": "90"})
+    world = World(contract=march)
+    world.registry.contract_histories["acme"] = ContractHistory("acme", (march, april))
+    world.close("2026-04-02")
+    late = "2026-04-03"
+    world.send(world.completed("C1", "2026-03-20", received=late), world.rated("C1", "2026-03-21", 2, received=late))
+
+    told = said(world)
+
+    assert "it was rated 25.00%, below the 60.00% that the contract asks for (charge:acme/C1/1:1)." in told
+    assert "Rate all of contract 2026-04:" in told
 
 
 def test_another_solution_is_told_with_what_was_taken_back_for_it() -> None:
