@@ -27,7 +27,6 @@ from infra.aws.store import DynamoStore
 from infra.aws.tables import bind
 from infra.aws.wire import Attributes, encoded
 from infra.exports import export_ledger, open_export
-from infra.exports.runs import ENTRIES_PER_SLICE
 from infra.exports.slices import PARQUET, Journal
 from infra.ledger_views import open_views
 from ledger.accounts import (
@@ -54,7 +53,7 @@ from ledger.posting_rules import Reason
 from ledger.sealed import SealedEntry
 
 RUNS = 7
-ENTRIES = ENTRIES_PER_SLICE
+ENTRIES = 100_000  # two slices
 ALL_ENTRIES = 1_000_000
 TARGET = 50_000
 MOST_MEGABYTES = 500

@@ -93,7 +93,7 @@ def count_change(state: PeriodState, rate_id: str, before: Charge | None, after:
 
 
 def credit_after_close(
-    closed: PeriodState, rate_id: str, amount: int, earlier: int | None = None, discount: int = 0
+    closed: PeriodState, rate_id: str, amount: int, earlier: int | None, discount: int
 ) -> tuple[int, PeriodState]:
     """What a client gets back for one resolution of a closed period, and the period with that credit counted.
 

@@ -37,7 +37,7 @@ from infra.exports.slices import Journal, make_slice
 from infra.replacing import locked
 
 WORK = "work"
-ENTRIES_PER_SLICE = 100_000
+ENTRIES_PER_SLICE = 50_000
 
 Progress = Callable[[int, int], None]
 

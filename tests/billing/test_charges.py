@@ -104,7 +104,7 @@ def test_counters_move_by_the_difference_of_two_charges() -> None:
 def test_credits_share_out_what_was_billed_rounded_down_cumulatively() -> None:
     closed, given = a_period(net=3, billed=100), []
     for _ in range(3):
-        credit, closed = credit_after_close(closed, "all", 99)
+        credit, closed = credit_after_close(closed, "all", 99, None, 0)
         given.append(credit)
 
     assert given == [33, 33, 34]
@@ -124,7 +124,7 @@ def test_credits_share_out_what_was_billed_rounded_down_cumulatively() -> None:
 def test_what_was_given_back_before_is_taken_off_and_not_counted_again(amount: int, earlier: int, credit: int) -> None:
     closed = a_period(net=3, billed=100, credited=1)
 
-    assert credit_after_close(closed, "all", amount, earlier) == (credit, closed)
+    assert credit_after_close(closed, "all", amount, earlier, 0) == (credit, closed)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_where_less_was_billed_than_accrued_a_credit_is_less_its_own_discount(
 ) -> None:
     closed = a_period(net=10, **counters)
 
-    assert credit_after_close(closed, "all", 60, discount=discount)[0] == credit
+    assert credit_after_close(closed, "all", 60, None, discount)[0] == credit
 
 
 @pytest.mark.parametrize("earlier", [None, 0])
 def test_a_rate_that_billed_nobody_gives_nothing_back(earlier: int | None) -> None:
-    credit, after = credit_after_close(a_period(), "all", 99, earlier)
+    credit, after = credit_after_close(a_period(), "all", 99, earlier, 0)
 
     assert credit == 0
     assert after.counter("all") == replace(RateCounter(), credited=1 if earlier is None else 0)

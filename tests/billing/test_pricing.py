@@ -83,7 +83,7 @@ def test_crediting_all_of_a_closed_period_gives_back_at_most_what_it_billed(
     rng.shuffle(frozen)
     given_back = []
     for issued in frozen:
-        credit, closed = credit_after_close(closed, "all", issued.accrued)
+        credit, closed = credit_after_close(closed, "all", issued.accrued, None, 0)
         assert 0 <= credit <= issued.accrued
         given_back.append(credit)
     assert sum(given_back) <= closed.counter("all").billed

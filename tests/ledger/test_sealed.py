@@ -35,6 +35,23 @@ amounts = st.integers(1, 10**18 - 1)
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # made aware
 
 
+def test_an_entry_is_sealed_as_it_is_stored() -> None:
+    first, second = recorded()
+
+    assert sealed(first)[:7] == (
+        1,
+        "manual:1",
+        "manual",
+        '[["stripe/balance","USD",500],["bank/cash","USD",-500]]',
+        "2026-03-02",
+        "2026-03-05T10:00:00Z",
+        '{"by":"dana"}',
+    )
+    assert sealed(first)[7:] == (first.entry.content_hash, first.chain_hash)
+    heading = proven_heading(PLATFORM_BOOK, sealed(second), 1, first.chain_hash)
+    assert heading == '["manual:1/2","platform","manual","2026-03-02"]'
+
+
 @given(texts, texts, amounts, instants)
 def test_what_was_recorded_proves_itself_as_texts(id_: str, proof: str, minor: int, at: datetime) -> None:
     first, second = recorded(id_, proof, minor, at)
