@@ -16,9 +16,8 @@ from cli.printing import DONE, FAILED, refused, say
 from infra.exports import export_ledger
 from infra.exports.manifests import Sign
 from infra.exports.proof import verify_export
-from infra.exports.runs import ExportChanged
+from infra.exports.runs import EXPORT_FAILS
 from infra.exports.slices import Journal
-from ledger.errors import BookBroken
 from settlement.month_close import (
     Blocker,
     CloseRefused,
@@ -143,9 +142,10 @@ def _export(desk: Desk, wanted: Wanted) -> Outcome:
     try:
         added = export_ledger(desk.store, wanted.export, desk.sign)
         problems = verify_export(wanted.export, desk.public_key)
-    except (BookBroken, ExportChanged, FileExistsError, BotoCoreError, ClientError) as wrong:
+    except (*EXPORT_FAILS, BotoCoreError, ClientError) as wrong:
         problems = [f"the export was not finished: {wrong}"]
         added = []
     look = f"`solvent finance verify {wanted.export}` says the same; mend it, and run the close again"
     said = [f"run {it.run}: {it.entries:,} entries of {len(it.books):,} books" for it in added]
-    return Outcome((*said, "the export proves itself"), tuple(Blocker(problem, look) for problem in problems))
+    said += [] if problems else ["the export proves itself"]
+    return Outcome(tuple(said), tuple(Blocker(problem, look) for problem in problems))

@@ -11,9 +11,8 @@ from cli.printing import DONE, FAILED, REFUSED, refused, say
 from infra.exports.folders import Folder
 from infra.exports.manifests import Manifest, Sign, add_up
 from infra.exports.proof import verify_export
-from infra.exports.runs import ExportChanged, export_ledger, mirror
+from infra.exports.runs import EXPORT_FAILS, export_ledger, mirror
 from infra.exports.slices import Journal
-from ledger.errors import BookBroken
 from ledger.money import format_minor_units
 
 SHOWN_PROBLEMS = 20
@@ -33,7 +32,7 @@ def export_command(journal: Journal, folder: Path, sign: Sign | None, console: C
 
         try:
             added = export_ledger(journal, folder, sign, advance)
-        except (BookBroken, FileExistsError, ExportChanged) as wrong:
+        except EXPORT_FAILS as wrong:
             bar.stop()
             return refused(f"The export was not finished. {wrong}", console, FAILED)
         except KeyboardInterrupt:
@@ -47,7 +46,7 @@ def mirror_command(bucket: Folder, folder: Path, console: Console) -> int:
     """Copy what a folder lacks of the export in the bucket; 1 when a file is not what its manifest says."""
     try:
         added = mirror(bucket, folder)
-    except (ExportChanged, FileExistsError, ValueError) as wrong:
+    except EXPORT_FAILS as wrong:
         return refused(f"The copy was not finished. {wrong}", console, FAILED)
     _print_added(added, folder, console)
     return DONE

@@ -6,8 +6,8 @@
     work/000002/...                              a run that is under way, or was interrupted
 
 A run takes each book from where the last manifest ends to the head that it has now: nothing is left out, nothing comes
-twice, and what was written once is never written again. The same ledger gives the same bytes, with the same release of
-DuckDB; only signatures differ. Every other format, table, report and check is made from these files.
+twice, and what was written once is never written again. The same ledger gives the same bytes, with the same releases of
+Solvent and DuckDB; only signatures differ. Every other format, table, report and check is made from these files.
 """
 
 from infra.exports.manifests import read_manifests

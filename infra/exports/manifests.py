@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Manifest:
         return hashlib.sha256(self.content()).hexdigest()
 
 
+_FILE = re.compile(r"(entries|postings)/month=\d{4}-\d{2}/\d{6}-\d{4,}\.parquet", re.ASCII)
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
 
 
@@ -125,7 +127,10 @@ def manifest_path(run: int) -> str:
 
 
 def parse_manifest(text: bytes) -> SignedManifest:
-    """The manifest in a file. Raises ValueError for one that no run writes so, even if only a blank is different."""
+    """The manifest in a file. Raises ValueError for one that no run writes so, even if only a blank is different.
+
+    So no path that it names leads out of the export's folder.
+    """
     told = json.loads(text)
     if not isinstance(told, dict) or told.keys() != {"manifest", "signature"}:
         raise ValueError("it is not an object of a manifest and its signature")
@@ -133,6 +138,9 @@ def parse_manifest(text: bytes) -> SignedManifest:
     signed = SignedManifest(manifest, b64decode(str(told["signature"]), validate=True))
     if signed.text() != text:
         raise ValueError("it is not written as a run writes it; somebody edited it")
+    for file in manifest.files:
+        if not _FILE.fullmatch(file.path):
+            raise ValueError(f"it names {file.path!r}, and no run writes a file there")
     return signed
 
 
@@ -146,13 +154,15 @@ def read_manifests(folder: Folder) -> list[Manifest]:
 
     Their signatures are not checked here. Raises ValueError, with the name of the file, for one that cannot be read.
     """
-    found = []
-    for name in manifest_names(folder):
-        try:
-            found.append(parse_manifest(folder.read(name) or b"").manifest)
-        except ValueError as unreadable:
-            raise ValueError(f"{name} cannot be read: {unreadable}") from unreadable
-    return found
+    return [read_manifest(folder, name) for name in manifest_names(folder)]
+
+
+def read_manifest(folder: Folder, name: str) -> Manifest:
+    """The manifest of this name. Raises ValueError, with the name, for one that cannot be read."""
+    try:
+        return parse_manifest(folder.read(name) or b"").manifest
+    except ValueError as unreadable:
+        raise ValueError(f"{name} cannot be read: {unreadable}") from unreadable
 
 
 # -- what a run will write, and what it wrote --------------------------------------------------------------------------

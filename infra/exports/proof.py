@@ -9,7 +9,7 @@ the bucket that the export was copied from: where it has Object Lock nobody can 
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,8 +108,8 @@ def _not_anchored(folder: Path, anchor: Folder) -> Iterator[str]:
 
 def _changed_files(folder: Path, manifests: Sequence[Manifest]) -> Iterator[str]:
     named: dict[str, ExportedFile] = dict(by_path(manifests))
-    names = [file.path for manifest in manifests for file in manifest.files]
-    yield from (f"{path} is named twice by manifests" for path in sorted({it for it in names if names.count(it) > 1}))
+    times = Counter(file.path for manifest in manifests for file in manifest.files)
+    yield from (f"{path} is named twice by manifests" for path in sorted(times) if times[path] > 1)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     known = named.keys() | {manifest_path(it.run) for it in manifests} | set(manifest_names(LocalFolder(folder)))
     if any(path.startswith(f"{WORK}/") for path in found):

@@ -7,11 +7,13 @@ the same bytes whoever makes them, and only a run of which all slices are writte
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import duckdb
 
 from infra.exports.folders import Folder, LocalFolder
 from infra.exports.manifests import (
@@ -30,6 +32,7 @@ from infra.exports.manifests import (
     manifest_path,
     parse_manifest,
     plan_run,
+    read_manifest,
     read_manifests,
 )
 from infra.exports.rows import ENTRIES, POSTINGS
@@ -44,6 +47,10 @@ Progress = Callable[[int, int], None]
 
 class ExportChanged(RuntimeError):
     """Something in the export is not what a run wrote there; look at it with `solvent finance verify`."""
+
+
+# What an export may end with: a broken ledger or manifest, a folder of another kind, no space, no memory.
+EXPORT_FAILS = (ExportChanged, ValueError, OSError, duckdb.Error)
 
 
 class RunNotBegun(LookupError):
@@ -63,7 +70,7 @@ class Runs:
     def last(self) -> Manifest | None:
         """The manifest of the last run."""
         names = manifest_names(self.folder)
-        return parse_manifest(self.folder.read(names[-1]) or b"").manifest if names else None
+        return read_manifest(self.folder, names[-1]) if names else None
 
     def begin(self, journal: Journal, entries_per_slice: int = ENTRIES_PER_SLICE) -> Plan | None:
         """The plan of the run that is under way, else of the next one; None if there is nothing to export.
@@ -175,7 +182,7 @@ def mirror(source: Folder, folder: Path) -> list[Manifest]:
     """Copy to `folder` what its manifests name and it lacks; the manifests that were added.
 
     Manifests come last, so that an interrupted copy is what it was before, and more. Raises ExportChanged for a file
-    that is not what its manifest says.
+    that is not what its manifest says, and, before anything is touched, for a folder that holds other runs.
     """
     folder = folder.resolve()
     _refuse_other_folder(folder)
@@ -184,6 +191,7 @@ def mirror(source: Folder, folder: Path) -> list[Manifest]:
     with ExitStack() as at_end:
         at_end.callback(os.close, locked(work))
         target = LocalFolder(folder, work)
+        _refuse_other_runs(source, target, manifests)
         for path, file in by_path(manifests).items():
             there = folder / path
             if not there.exists() or there.stat().st_size != file.bytes:
@@ -197,6 +205,15 @@ def mirror(source: Folder, folder: Path) -> list[Manifest]:
             target.put_once(path, source.read(path) or b"")
         shutil.rmtree(work)
     return added
+
+
+def _refuse_other_runs(source: Folder, target: Folder, manifests: Sequence[Manifest]) -> None:
+    for path in (manifest_path(manifest.run) for manifest in manifests):
+        if target.read(path) not in {None, source.read(path)}:
+            raise ExportChanged(
+                f"{path} is another one in this folder, which holds an export of its own or of another stack: name"
+                " another folder"
+            )
 
 
 def _expect(file: ExportedFile, content: bytes) -> None:

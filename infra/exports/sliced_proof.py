@@ -60,6 +60,14 @@ _IMPOSSIBLE = """
     HAVING count(*) > 1 OR any_value(minor_units) = 0
     ORDER BY book, seq
 """
+# In one slice: ids of all slices together would be as much as the ledger.
+_REPEATED = """
+    SELECT entry_id
+    FROM read
+    GROUP BY book, entry_id
+    HAVING count(*) > 1 OR any_value(postings) = '[]'
+    ORDER BY book, entry_id
+"""
 _OWNERLESS = """
     SELECT entry_id FROM postings ANTI JOIN entries USING (book, seq) ORDER BY book, seq, line LIMIT 1
 """
@@ -147,6 +155,12 @@ def _broken_rules(made: duckdb.DuckDBPyConnection) -> Iterator[str]:
         yield f"{entry_id}: debits and credits of {reason} differ by {difference} minor units of {code}"
     for entry_id, account, code in made.execute(_IMPOSSIBLE).fetchall():
         yield f"{entry_id}: {account} appears twice in {code}, or with nothing"
+    yield from _unpaired(made)
+
+
+def _unpaired(made: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    for (entry_id,) in made.execute(_REPEATED).fetchall():
+        yield f"{entry_id}: the id comes twice in its book, or there are no postings"
     for (entry_id,) in made.execute(_OWNERLESS).fetchall():
         yield f"{entry_id}: there are postings without their entry"
 

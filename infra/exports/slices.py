@@ -23,8 +23,6 @@ from ledger.sealed import SealedEntry, proven_heading
 # Files are as small with level 1, and with dictionaries for columns of few values only, and take a third less time.
 # Small row groups make them a twentieth larger, and keep memory low where evidence is long.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 1000, ROW_GROUP_SIZE 20480"
-# A slice takes 200 MB; evidence of 8 KB an entry fits into this, and what does not is spilled.
-_MEMORY = "SET memory_limit = '1GB'"
 
 _ENTRIES_PER_WRITE = 100  # what fits into a cache of the processor is written a tenth faster
 _MONTHS = """
@@ -74,7 +72,6 @@ def make_slice(
     with lines.open("wb") as file:
         books = tuple(_write_lines(journal, span, file, progress) for span in spans)
     with connection(scratch) as made:
-        made.execute(_MEMORY)
         rows = _rows(made, lines)
         lines.unlink()
         files = tuple(_write_files(made, rows, scratch))
@@ -84,10 +81,14 @@ def make_slice(
 
 
 def connection(scratch: Path) -> duckdb.DuckDBPyConnection:
-    """DuckDB in memory, with one thread, which keeps any order by itself: it writes the same bytes every time."""
+    """DuckDB in memory, with one thread, which keeps any order by itself: it writes the same bytes every time.
+
+    A slice takes 200 MB of the memory. Evidence of 8 KB on average is written and proved; what has no room is spilled.
+    """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 1,
         "preserve_insertion_order": False,
+        "memory_limit": "1GB",
         "temp_directory": str(scratch / "spilled"),
     }
     return duckdb.connect(config=settings)
@@ -133,11 +134,9 @@ def _chain_before(book: Book, seq: int, stored: Iterator[SealedEntry]) -> str:
 def _rows(made: duckdb.DuckDBPyConnection, lines: Path) -> Mapping[str, str]:
     try:
         return make_rows(made, lines_of(lines))
-    except duckdb.Error as unreadable:
+    except (duckdb.DataError, duckdb.ProgrammingError) as unreadable:
         why = str(unreadable).splitlines()[0]
-        raise BookBroken(
-            f"an entry's postings or evidence are not the JSON that the ledger writes: {why}"
-        ) from unreadable
+        raise BookBroken(f"an entry is not the JSON, dates and amounts that the ledger writes: {why}") from unreadable
 
 
 def _write_files(made: duckdb.DuckDBPyConnection, rows: Mapping[str, str], scratch: Path) -> Iterator[SliceFile]:

@@ -1,6 +1,6 @@
 -- What clients owe, invoice by invoice, and since when. An invoice is due so many days after the day on which it was
 -- recorded as its net_days say. A refund or chargeback belongs to the invoice whose payment it took back; a posting that
--- names no invoice has none here. A sum below zero is what a client paid too much.
+-- names no invoice has none here. What settled it is named after the first attempt, and its evidence names the right one. A sum below zero is what a client paid too much.
 WITH receivable AS (
     SELECT
         postings.entry_id,
@@ -14,6 +14,10 @@ WITH receivable AS (
         CAST(json_extract(entries.evidence, '$.net_days') AS bigint) AS net_days,
         trim(BOTH '"' FROM CAST(json_extract(entries.evidence, '$.payment') AS varchar)) AS payment,
         coalesce(
+            CASE
+                WHEN postings.entry_id LIKE '%:settled:%'
+                THEN trim(BOTH '"' FROM CAST(json_extract(entries.evidence, '$.invoice') AS varchar))
+            END,
             nullif(
                 regexp_extract(postings.entry_id, '^(invoice:[^:]+:[0-9]{4}-[0-9]{2}(:[0-9]+)?)(:|$)', 1), ''
             ),

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from billing.periods import Period
 from cli.close import Desk, Wanted, approve, close_month, show_close
 from cli.main import app
+from infra.exports import export_ledger
 from infra.exports.proof import verify_export
 from settlement.apply import CurrentTerms
 from settlement.month_close import Step
@@ -164,6 +165,7 @@ def test_an_export_that_does_not_prove_itself_blocks(office: Office) -> None:
     lines = office.run(1)
     assert "13. export: the ledger is exported. Blocked" in lines
     assert any("000001-0001.parquet" in line for line in lines if "blocked:" in line)
+    assert not any("proves itself" in line for line in lines)
 
 
 def test_a_folder_that_holds_something_else_blocks_the_export_and_nothing_before_it(office: Office) -> None:
@@ -214,3 +216,14 @@ def test_the_command_has_help_with_an_example_and_refuses_what_is_no_month() -> 
     shown = CliRunner().invoke(app, ["close", "--help"], env={"COLUMNS": "120"})
     assert "For example: solvent close 2026-10 --by ann --until drafts" in shown.output
     assert CliRunner().invoke(app, ["close", "october"]).exit_code == 2
+
+
+def test_an_edited_manifest_blocks_the_export_by_its_name(office: Office) -> None:
+    office.run(1, until=Step.APPROVAL)
+    office.approve()
+    office.run(0, until=Step.CLEARING)
+    export_ledger(office.world.store, office.folder / "export")
+    manifest = office.folder / "export/manifests/000001.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    lines = office.run(1)
+    assert any("manifests/000001.json cannot be read" in line for line in lines if "blocked:" in line)

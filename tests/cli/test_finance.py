@@ -65,6 +65,18 @@ def test_export_names_the_broken_book(world: World, tmp_path: Path) -> None:
     assert "The export was not finished. client/acme: entry 3 (charge:acme/C3/1:1) does not carry the hash" in text
 
 
+def test_export_names_an_edited_manifest_and_what_is_no_folder(world: World, folder: Path, tmp_path: Path) -> None:
+    manifest = folder / "manifests/000001.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+
+    code, text = printed(lambda console: export_command(world.store, folder, KEY.sign, console))
+    assert (code, "manifests/000001.json cannot be read" in text) == (1, True)
+
+    (tmp_path / "file").write_text("mine")
+    code, text = printed(lambda console: export_command(world.store, tmp_path / "file", KEY.sign, console))
+    assert (code, "The export was not finished" in text) == (1, True)
+
+
 def test_export_that_is_stopped_says_how_to_go_on(world: World, tmp_path: Path) -> None:
     class Stopped(MemoryStore):
         def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:  # noqa: ARG002  # as others have it

@@ -1,7 +1,7 @@
 """What `verify_export` finds: anything that is not what a run wrote, and signed, from the ledger's own entries."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,9 +14,21 @@ from infra.exports.folders import LocalFolder
 from infra.exports.manifests import FIRST, ExportedFile, Manifest, SignedManifest, manifest_path
 from infra.exports.proof import verify_export
 from ledger.accounts import BANK_CASH, COST_INCENTIVE, STRIPE_BALANCE, client_unbilled, expert_payable
-from ledger.books import append
-from ledger.entries import PLATFORM_BOOK, Book, Entry, EntryId, client_book, evidence, expert_book, postings
+from ledger.books import GENESIS, Head, append, chained_hash
+from ledger.entries import (
+    PLATFORM_BOOK,
+    Book,
+    Entry,
+    EntryId,
+    canonical_content,
+    canonical_heading,
+    client_book,
+    evidence,
+    expert_book,
+    postings,
+)
 from ledger.posting_rules import Reason
+from ledger.sealed import SealedEntry
 from settlement.ports import Changes
 from tests.signing import TestKey
 from tests.world import World, at
@@ -161,6 +173,29 @@ def test_currency_that_is_none_is_found(folder: Path) -> None:
     make_anew(folder, KEY)
 
     assert any("'XXX' is not an active ISO 4217 currency code" in it for it in problems(folder))
+
+
+def test_entry_without_postings_or_with_the_id_of_another_is_found_though_it_is_sealed(tmp_path: Path) -> None:
+    book, day = PLATFORM_BOOK, "2026-03-05"
+    told = [("manual:1", '[["stripe/balance","USD",5],["bank/cash","USD",-5]]')] * 2 + [("manual:2", "[]")]
+    entries, chain = list[SealedEntry](), GENESIS
+    for seq, (id_, lines) in enumerate(told, 1):
+        content = canonical_content(canonical_heading(id_, book, "manual", day), lines, "{}")
+        content_hash = hashlib.sha256(content.encode()).hexdigest()
+        chain = chained_hash(content_hash, seq, f"{day}T10:00:00+00:00", chain)
+        entries.append(SealedEntry(seq, id_, "manual", lines, day, f"{day}T10:00:00Z", "{}", content_hash, chain))
+
+    class Forged:
+        def heads(self) -> Iterator[Head]:
+            yield Head(book, len(entries), chain)
+
+        def sealed(self, book: Book, after: int, last: int) -> Iterator[SealedEntry]:  # noqa: ARG002  # as others have it
+            return iter(entries[after:last])
+
+    export_ledger(Forged(), tmp_path / "ledger", KEY.sign)
+
+    why = "the id comes twice in its book, or there are no postings"
+    assert problems(tmp_path / "ledger") == [f"manual:1: {why}", f"manual:2: {why}"]
 
 
 def test_removed_entry_leaves_a_gap(folder: Path) -> None:

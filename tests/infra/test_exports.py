@@ -12,7 +12,7 @@ import pytest
 
 from infra.exports import export_ledger, mirror, open_export, read_manifests
 from infra.exports.folders import LocalFolder
-from infra.exports.manifests import ControlTotal, Cursor, ExportedBook
+from infra.exports.manifests import ControlTotal, Cursor, ExportedBook, SignedManifest
 from infra.exports.rows import ENTRY_COLUMNS, POSTING_COLUMNS
 from infra.exports.runs import ExportChanged
 from ledger.accounts import (
@@ -504,3 +504,35 @@ def test_copy_refuses_what_its_manifest_does_not_say(folder: Path, tmp_path: Pat
         mirror(LocalFolder(folder), tmp_path / "copy")
 
     assert not (tmp_path / "copy/manifests").exists()
+
+
+def test_copy_into_a_folder_with_other_runs_is_refused_and_changes_nothing(
+    store: MemoryStore, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    mirror(LocalFolder(folder), copy)
+    post(store, an_entry(id="topup:2", reason=Reason.TOP_UP))
+    export_ledger(store, copy)
+    post(store, an_entry(id="topup:3", reason=Reason.TOP_UP))
+    export_ledger(store, folder)
+    before = contents(copy)
+
+    with pytest.raises(ExportChanged, match=r"manifests/000002\.json is another one in this folder"):
+        mirror(LocalFolder(folder), copy)
+
+    assert contents(copy) == before
+
+
+def test_manifest_that_names_a_file_outside_of_the_export_is_refused(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("precious")
+    [manifest] = read_manifests(LocalFolder(folder))
+    for path in ("../mine.txt", str(mine), "entries/month=2026-03/../../../mine.txt"):
+        file = replace(manifest.files[0], path=path)
+        forged = SignedManifest(replace(manifest, files=(file, *manifest.files[1:])), b"")
+        (folder / "manifests/000001.json").write_bytes(forged.text())
+
+        with pytest.raises(ValueError, match=r"manifests/000001\.json cannot be read: it names .* no run writes"):
+            mirror(LocalFolder(folder), tmp_path / "copy")
+
+    assert mine.read_text() == "precious"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from billing.corrections import Outcome
 from infra.exports import export_ledger
 from infra.ledger_views import VIEWS, open_views
 from ledger.accounts import (
@@ -31,7 +32,12 @@ from ledger.books import append
 from ledger.entries import Entry, EntryId, Posting, client_book, evidence, postings
 from ledger.money import Money, minor_unit_exponent
 from ledger.posting_rules import Reason
+from settlement.movements import record_movements
 from settlement.ports import Changes
+from settlement.returned import settle_returned
+from settlement.stripe_port import MovementKind
+from tests.fake_stripe import a_movement
+from tests.invoicing import ISSUED, MARCH, Story, reissue, void
 from tests.simulated_month import Month, simulated_month
 from tests.world import World, a_contract, at
 
@@ -254,6 +260,22 @@ def test_payments_notes_and_refunds_belong_to_the_invoice_they_are_of(tmp_path: 
         (invoice, "1 to 30", 9900 - 5000 - 900 + 700 - 100),
         (None, "no invoice", 30),
     ]
+
+
+def test_what_settled_a_chargeback_of_a_reissued_invoice_belongs_to_that_one(tmp_path: Path) -> None:
+    story = Story()
+    void(story)
+    reissue(story)
+    story.stripe.pay(f"{ISSUED}_2", 100_00)
+    story.follow()
+    story.stripe.moved.append(a_movement(MovementKind.DISPUTE, "dp_1", -44_00, origin=f"ch_{ISSUED}_2_1"))
+    record_movements(story.world.store, story.stripe, at("2026-04-08"))
+    (open_one,) = rows(exported(story.world, tmp_path / "before"), "ageing")
+    assert (open_one["invoice"], open_one["minor_units"]) == ("invoice:acme:2026-03:2", 44_00)
+
+    settle_returned(story.world.store, MARCH, Outcome.PAID, None, "ref-1", at("2026-04-09"))
+
+    assert rows(exported(story.world, tmp_path / "after"), "ageing") == []
 
 
 def test_skill_of_the_last_solution_counts_for_the_whole_cycle(tmp_path: Path) -> None:
