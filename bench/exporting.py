@@ -53,7 +53,7 @@ from ledger.posting_rules import Reason
 from ledger.sealed import SealedEntry
 
 RUNS = 7
-ENTRIES = 100_000  # two slices
+ENTRIES = 50_000  # one slice
 ALL_ENTRIES = 1_000_000
 TARGET = 50_000
 MOST_MEGABYTES = 500
@@ -111,7 +111,7 @@ def _book(number: int) -> tuple[tuple[RecordedEntry, ...], Head]:
     book = client_book(_CLIENT)
     head, recorded = Head(book), list[RecordedEntry]()
     for place in range(number):
-        at = _FIRST + timedelta(seconds=place * 40)
+        at = _FIRST + timedelta(seconds=place * 80)
         sealed, head = append(head, [_settled(book, place, at)], at)
         recorded += sealed
     return tuple(recorded), head

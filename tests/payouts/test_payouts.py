@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from ledger.money import Currency
-from payouts.payouts import Instant, Payout, PayoutStatus, PayoutStuck, hash_of, moved, payout_id
+from payouts.payouts import Instant, Payout, PayoutStatus, PayoutStuck, hash_of, moved, payout_id, why_told
 
 S = PayoutStatus
 NOON = datetime(2026, 3, 16, 12, tzinfo=UTC)
@@ -101,3 +101,17 @@ def test_an_approval_is_bound_to_ids_accounts_and_every_amount_in_no_order() -> 
     others = {hash_of([replace(one, **change), two]) for change in changes}  # type: ignore[arg-type]
     assert len(others - {hash_of([one, two])}) == len(changes)
     assert hash_of([replace(one, status=S.SENT, revision=9, why="so"), two]) == hash_of([one, two])
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("rejected by dana: a duplicate of March", "rejected"),
+        ("stopped: by omar because an audit", "stopped"),
+        ("rejected", "rejected"),
+        ("below_minimum", "below_minimum"),
+        ("", ""),
+    ],
+)
+def test_an_expert_is_told_why_but_not_by_whom(why: str, told: str) -> None:
+    assert why_told(why) == told
