@@ -1,6 +1,5 @@
 """Exports: entries a second of one core to Parquet, memory for a million entries, and a trial balance over them."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -43,10 +42,10 @@ from ledger.entries import (
     Entry,
     EntryId,
     RecordedEntry,
-    canonical_content,
     canonical_heading,
     client_book,
     evidence,
+    hash_of_content,
     postings,
 )
 from ledger.posting_rules import Reason
@@ -133,13 +132,13 @@ def _sealed(book: Book, place: int, chain_before: str) -> SealedEntry:
     """The same without an object for each entry, in November."""
     amounts, proof = _content(place)
     at = _SECOND_MONTH + timedelta(seconds=place * 12 // 5)
-    lines, told = to_json([[account, "USD", minor] for account, minor in amounts if minor]), evidence(proof)
+    lines = to_json([[account, "USD", minor] for account, minor in amounts if minor]).decode()
+    told = evidence(proof)
     id_, reason, day = f"charge:{_CLIENT}/{proof['case']}/1:1", Reason.SETTLED.value, at.date().isoformat()
-    content = canonical_content(canonical_heading(id_, book, reason, day), lines.decode(), told)
-    content_hash = hashlib.sha256(content.encode()).hexdigest()
+    content_hash = hash_of_content(canonical_heading(id_, book, reason, day), lines, told)
     chain_hash = chained_hash(content_hash, place + 1, at.isoformat(), chain_before)
     recorded_at = at.isoformat().replace("+00:00", "Z")
-    return SealedEntry(place + 1, id_, reason, lines.decode(), day, recorded_at, told, content_hash, chain_hash)
+    return SealedEntry(place + 1, id_, reason, lines, day, recorded_at, told, content_hash, chain_hash)
 
 
 def _content(place: int) -> tuple[Sequence[tuple[Account, int]], Mapping[str, object]]:

@@ -140,8 +140,7 @@ def is_foreign(book: Book, account: Account) -> bool:
 
 def _content_hash(entry: Entry) -> str:
     heading = canonical_heading(entry.id, entry.book, entry.reason, entry.effective_on.isoformat())
-    content = canonical_content(heading, canonical_postings(entry.postings), entry.evidence)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hash_of_content(heading, canonical_postings(entry.postings), entry.evidence)
 
 
 def canonical_heading(id_: str, book: str, reason: str, effective_on: str) -> str:
@@ -154,12 +153,12 @@ def canonical_postings(lines: Iterable[Posting]) -> str:
     return to_json([[line.account, line.amount.currency, line.amount.minor_units] for line in lines]).decode()
 
 
-def canonical_content(heading: str, lines: str, proof: str) -> str:
-    """What `content_hash` is the SHA-256 of, in UTF-8: a JSON list of what the heading lists, postings and evidence.
+def hash_of_content(heading: str, lines: str, proof: str) -> str:
+    """The SHA-256 of a JSON list, in UTF-8, of what the heading lists, postings and evidence; 64 hex digits.
 
     Heading and postings end where their JSON does, so no other entry gives the same text.
     """
-    return f"{heading[:-1]},{lines},{to_json(proof).decode()}]"
+    return hashlib.sha256(f"{heading[:-1]},{lines},{to_json(proof).decode()}]".encode()).hexdigest()
 
 
 def postings(amounts: Iterable[tuple[Account, int]], currency_code: str) -> tuple[Posting, ...]:

@@ -1,10 +1,9 @@
 """Entries as the texts that their hashes are made of: what proves a book without building an object for each entry."""
 
-import hashlib
 from typing import NamedTuple
 
 from ledger.books import chained_hash
-from ledger.entries import Book, RecordedEntry, canonical_content, canonical_heading, canonical_postings
+from ledger.entries import Book, RecordedEntry, canonical_heading, canonical_postings, hash_of_content
 from ledger.errors import BookBroken
 
 
@@ -52,7 +51,7 @@ def proven_heading(book: Book, entry: SealedEntry, seq_before: int, chain_before
     if seq != seq_before + 1:
         raise BookBroken(f"{book}: sequence goes from {seq_before} to {seq}")
     heading = canonical_heading(id_, book, reason, effective_on)
-    content = hashlib.sha256(canonical_content(heading, postings, evidence).encode()).hexdigest()
+    content = hash_of_content(heading, postings, evidence)
     chain = chained_hash(content, seq, recorded_at.removesuffix("Z") + "+00:00", chain_before)
     if content != content_hash or chain != chain_hash:
         raise BookBroken(f"{book}: entry {seq} ({id_}) does not carry the hash of its content")

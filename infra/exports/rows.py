@@ -50,7 +50,7 @@ POSTING_COLUMNS = {
 }
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType({ENTRIES: ENTRY_COLUMNS, POSTINGS: POSTING_COLUMNS})
 
-_LONGEST_LINE = 2**22  # an entry is an item of at most 400 KB; JSON may take several times as much
+_LONGEST_LINE = 2**22  # an entry is an item of at most 400 KB; with room to spare
 
 _LINES = """
     SELECT

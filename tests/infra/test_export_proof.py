@@ -20,11 +20,11 @@ from ledger.entries import (
     Book,
     Entry,
     EntryId,
-    canonical_content,
     canonical_heading,
     client_book,
     evidence,
     expert_book,
+    hash_of_content,
     postings,
 )
 from ledger.posting_rules import Reason
@@ -180,8 +180,7 @@ def test_entry_without_postings_or_with_the_id_of_another_is_found_though_it_is_
     told = [("manual:1", '[["stripe/balance","USD",5],["bank/cash","USD",-5]]')] * 2 + [("manual:2", "[]")]
     entries, chain = list[SealedEntry](), GENESIS
     for seq, (id_, lines) in enumerate(told, 1):
-        content = canonical_content(canonical_heading(id_, book, "manual", day), lines, "{}")
-        content_hash = hashlib.sha256(content.encode()).hexdigest()
+        content_hash = hash_of_content(canonical_heading(id_, book, "manual", day), lines, "{}")
         chain = chained_hash(content_hash, seq, f"{day}T10:00:00+00:00", chain)
         entries.append(SealedEntry(seq, id_, "manual", lines, day, f"{day}T10:00:00Z", "{}", content_hash, chain))
 
